@@ -1,0 +1,110 @@
+"""What a guest asks and what it gets, free of any HTTP library."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Protocol
+
+import msgspec
+
+from emulator.ports import Ports
+
+TEXT = "text/plain; charset=UTF-8"
+JSON = "application/json"
+
+HeaderLines = tuple[tuple[str, str], ...]
+
+
+class Headers(Protocol):
+    """Request headers by case-insensitive name; Tornado's fit as they are."""
+
+    def get_list(self, name: str) -> list[str]:
+        """Give every value that was sent under ``name``, oldest first; empty if none."""
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One request as the core sees it.
+
+    ``path`` is normalised (``core.paths``), ``query`` raw without its question mark, ``body``
+    bounded by the server, ``peer`` the address or socket path that it came from.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Headers
+    body: bytes = b""
+    peer: str = ""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer as a dialect declares it; the area that it is given in adds its own headers."""
+
+    status: int
+    body: bytes = b""
+    type: str = TEXT
+    headers: HeaderLines = ()
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An answer ready for the wire: status line and headers up to ``Content-Length``, then body.
+
+    The sender adds ``Content-Length``, ``Date`` and ``Connection``. ``close`` asks it to end the
+    connection after this answer.
+    """
+
+    status: int
+    head: bytes
+    body: bytes
+    close: bool = False
+
+
+def build(reply: Reply, common: HeaderLines = (), *, close: bool = False) -> Answer:
+    """Turn ``reply`` into wire form; ``common`` goes first, the reply's own headers replace it.
+
+    Raises ``ValueError`` for a header that would break out of its line.
+    """
+    own = {name.lower() for name, _ in reply.headers}
+    lines = [
+        *((name, value) for name, value in common if name.lower() not in own),
+        ("Content-Type", reply.type),
+        *reply.headers,
+    ]
+    text = f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}\r\n"
+    for name, value in lines:
+        if "\r" in value or "\n" in value:
+            message = f"line break in header {name}"
+            raise ValueError(message)
+        text += f"{name}: {value}\r\n"
+    return Answer(reply.status, text.encode("latin-1"), reply.body, close)
+
+
+class ServiceToken(msgspec.Struct, frozen=True):
+    """A ServiceAccount token and when it ends, seconds since the epoch (None: it does not say)."""
+
+    token: str
+    expires: float | None
+
+
+class Services(Protocol):
+    """What the computed paths of one virtual machine may use."""
+
+    @property
+    def ports(self) -> Ports:
+        """Clock and entropy."""
+
+    async def token(self, audience: str) -> ServiceToken | None:
+        """Give the ServiceAccount token for ``audience`` (empty: the default), None if not offered.
+
+        Raises ``TokenUnavailable`` when it is offered but cannot be had now.
+        """
+
+    def password(self) -> bytes:
+        """Give what the guest posted as its password's ciphertext; empty if nothing yet."""
+
+    def set_password(self, ciphertext: bytes) -> None:
+        """Keep it, durably; raises ``OSError``."""
+
+
+Live = Callable[[Request, Services], Reply | Awaitable[Reply]]

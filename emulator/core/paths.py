@@ -1,0 +1,39 @@
+"""One spelling for every path: contract 0.1-3."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """Split a request target (origin or absolute form) into its normalised path and raw query."""
+    if not target.startswith("/"):
+        target = _origin_form(target)
+    path, _, query = target.partition("?")
+    return normalise(path), query
+
+
+def normalise(path: str) -> str:
+    """Decode percent signs once, collapse ``//``, resolve ``.`` and ``..``, drop a final slash.
+
+    The root is ``/``; everything else starts with a slash and ends without one.
+    """
+    if "%" in path:
+        path = unquote(path, errors="replace")
+    if "//" not in path and "/." not in path:
+        return path.rstrip("/") or "/"
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in {"", "."}:
+            parts.append(part)
+    return "/" + "/".join(parts)
+
+
+def _origin_form(target: str) -> str:
+    scheme, separator, rest = target.partition("://")
+    if not separator or scheme.lower() not in {"http", "https"}:
+        return "/" + target
+    slash = rest.find("/")
+    return rest[slash:] if slash >= 0 else "/"
