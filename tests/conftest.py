@@ -1,0 +1,47 @@
+"""What every test may ask for, and how a run is arranged."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.ports import FakePorts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--without",
+        action="append",
+        default=[],
+        metavar="MARKER",
+        help="leave out the tests that carry MARKER (what this machine cannot run)",
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Drop what ``--without`` names, and start the guests first: they take the longest."""
+    without = config.getoption("--without")
+    left_out = [item for item in items if any(map(item.get_closest_marker, without))]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+    kept = [item for item in items if item not in set(left_out)]
+    items[:] = sorted(kept, key=lambda item: item.get_closest_marker("guest") is None)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """Give a TCP socket that listens on a free loopback port: no race for the number."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        yield sock
+
+
+@pytest.fixture
+def fake_ports() -> FakePorts:
+    """Give a fake of everything that the product asks of the outside world."""
+    return FakePorts()
