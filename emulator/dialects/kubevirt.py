@@ -1,0 +1,195 @@
+"""The KubeVirt-native dialect: ServiceAccount tokens and the machine's own description.
+
+``/v1/token`` and ``/v1/identity`` are those of kubevirt-imds byte for byte (contract 6.1);
+``/v1/instance`` and the plain-text leaves below ``/imds/v1``, fit for systemd-imdsd (contract 8),
+are additions in its spirit: same header, same error form.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from ipaddress import ip_address, ip_interface
+from urllib.parse import parse_qs
+
+import msgspec
+
+from emulator.core.message import JSON, Reply, Request, Services
+from emulator.core.paths import normalise
+from emulator.core.policy import Area, ForbidHeader, Refusal, RequireHeader
+from emulator.core.tree import Listing
+from emulator.dialects.base import Dialect, Leaf, Policy, View
+from emulator.model.instance import Interface
+
+_ROOT = "/imds/v1"
+
+# What Go's encoder makes of a time.Time that was never set; kubevirt-imds sends it for a token
+# whose end it cannot read.
+_NO_TIME = "0001-01-01T00:00:00Z"
+_YEAR_10000 = 253_402_300_800
+
+# What a URL gives a meaning of its own (RFC 3986, 2.1 and 3).
+_SPECIAL = frozenset("%?#")
+
+
+class _Token(msgspec.Struct, frozen=True):
+    token: str
+    expiration: str = msgspec.field(name="expirationTimestamp")
+
+
+class _UnknownAudience(msgspec.Struct, frozen=True):
+    audiences: tuple[str, ...]
+    error: str = "unknown_audience"
+    message: str = "this VM is offered no token for that audience, only for those listed"
+
+
+def _json(value: object) -> bytes:
+    """Encode as Go's encoder does: compact, one newline at the end."""
+    return msgspec.json.encode(value) + b"\n"
+
+
+def _error(status: int, error: str, message: str) -> Reply:
+    return Reply(status, _json({"error": error, "message": message}), JSON)
+
+
+def _text(status: int, text: bytes) -> Reply:
+    """Refuse with text as Go's ``http.Error`` does."""
+    return Reply(
+        status, text + b"\n", "text/plain; charset=utf-8", (("X-Content-Type-Options", "nosniff"),)
+    )
+
+
+_REFUSALS = {
+    Refusal.HEADER_MISSING: _error(400, "missing_header", "Metadata: true header is required"),
+    # Beyond kubevirt-imds, which ignores it: a proxy in the guest must not lend its place to
+    # others (contract 9.1).
+    Refusal.FORWARDED: _error(400, "forwarded_request", "X-Forwarded-For header is not allowed"),
+    Refusal.METHOD: _text(405, b"Method not allowed"),
+    Refusal.NOT_FOUND: _text(404, b"404 page not found"),
+    Refusal.UNAVAILABLE: _error(500, "token_unavailable", "Failed to read ServiceAccount token"),
+}
+_RULES = (RequireHeader("Metadata", "true"), ForbidHeader("X-Forwarded-For"))
+
+
+def _areas(_policy: Policy) -> tuple[Area, ...]:
+    return (
+        Area(name="kubevirt", prefixes=("/v1", "/imds"), rules=_RULES, refusals=_REFUSALS),
+        # kubevirt-imds has no HEAD, and its tests say so (contract 6.1).
+        Area(name="kubevirt-get", methods=("GET",), rules=_RULES, refusals=_REFUSALS),
+    )
+
+
+class TokenEndpoint(msgspec.Struct, frozen=True):
+    """``/v1/token[?audience=]`` of a machine that is offered ``audiences`` by name.
+
+    ``TokenUnavailable`` passes through: the area's answer to ``Refusal.UNAVAILABLE`` is ours.
+    """
+
+    audiences: tuple[str, ...]
+
+    async def __call__(self, request: Request, services: Services) -> Reply:
+        """Give the token now valid; of several audiences the first counts, as Go has it."""
+        query = parse_qs(request.query, keep_blank_values=True)
+        found = await services.token(query.get("audience", [""])[0])
+        if found is None:
+            return Reply(404, _json(_UnknownAudience(self.audiences)), JSON)
+        return Reply(200, _json(_Token(found.token, _rfc3339(found.expires))), JSON)
+
+
+def _rfc3339(seconds: float | None) -> str:
+    if seconds is None or not 0 < seconds < _YEAR_10000:
+        return _NO_TIME
+    moment = dt.datetime.fromtimestamp(int(seconds), dt.UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}Z"
+
+
+def _leaves(view: View) -> Iterable[Leaf]:
+    instance = view.instance
+    audiences = tuple(token.audience for token in instance.tokens if token.audience)
+    yield Leaf(paths=("/v1/token",), area="kubevirt-get", live=TokenEndpoint(audiences))
+    yield _document("/v1/identity", "identity", "kubevirt-get")
+    yield _document("/v1/instance", "instance", "kubevirt", audiences=audiences)
+    yield _document("/v1/instance/schema", "instance-schema", "kubevirt")
+    yield from _plain(view)
+
+
+def _document(path: str, template: str, area: str, **variables: object) -> Leaf:
+    return Leaf(
+        paths=(path,), area=area, template=template, type=JSON, newline=True, variables=variables
+    )
+
+
+def _plain(view: View) -> Iterable[Leaf]:
+    """Give the text leaves; what is not set has none, so that it is 404 (contract 8.1)."""
+    instance = view.instance
+    links = [_addresses(interface) for interface in instance.interfaces]
+    keys = [key.key.strip() for key in instance.public_keys if key.type == "ssh"]
+    yield Leaf(
+        paths=(_ROOT,),
+        area="kubevirt",
+        template="leaves",
+        tree=True,
+        variables={
+            "links": links,
+            "ipv4": _first(links, "ipv4"),
+            "ipv6": _first(links, "ipv6"),
+            "ssh_keys": keys,
+        },
+    )
+    for name, content in (
+        ("user-data", instance.user_data),
+        ("vendor-data", instance.vendor_data),
+    ):
+        if content is not None:
+            yield Leaf(paths=(f"{_ROOT}/{name}",), area="kubevirt", body=content.data)
+    for name, pairs in (("tags", instance.tags), ("meta", instance.meta)):
+        for key, value in pairs.items():
+            path = f"{_ROOT}/{name}/{key}"
+            if _can_be_asked(path):
+                yield Leaf(paths=(path,), area="kubevirt", body=value.encode())
+
+
+def _can_be_asked(path: str) -> bool:
+    """Say whether a guest that reads ``path`` in a listing can ask for it as it stands there.
+
+    A key such as ``a/b`` becomes a directory; ``../b``, ``b?`` or one with a line break is found
+    in ``/v1/instance`` alone.
+    """
+    return path.isprintable() and not _SPECIAL.intersection(path) and normalise(path) == path
+
+
+Family = dict[str, str | int | None]
+
+
+def _addresses(interface: Interface) -> dict[str, Family]:
+    """Sort the first static address, gateway and public address of an interface by family."""
+    families: dict[str, Family] = {"ipv4": {}, "ipv6": {}}
+    for text in interface.addresses:
+        if text[0].isdecimal() or ":" in text:
+            address = ip_interface(text)
+            family = families[f"ipv{address.version}"]
+            family.setdefault("address", str(address.ip))
+            family.setdefault("prefix-length", address.network.prefixlen)
+    for key, texts in (("gateway", interface.gateways), ("public", interface.public_addresses)):
+        for text in texts:
+            families[f"ipv{ip_address(text).version}"].setdefault(key, text)
+    return families
+
+
+def _first(links: list[dict[str, Family]], name: str) -> Family:
+    """Take the machine's own and public address of a family from the first link that has one."""
+    return {
+        key: next((link[name][key] for link in links if key in link[name]), None)
+        for key in ("address", "public")
+    }
+
+
+DIALECT = Dialect(
+    name="kubevirt",
+    summary="ServiceAccount token, identity, and the VM's own description",
+    areas=_areas,
+    leaves=_leaves,
+    listings=(Listing(root=_ROOT, area="kubevirt"),),
+    extra=("/v1/",),
+    extra_area="kubevirt",
+)
