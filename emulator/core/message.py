@@ -95,7 +95,7 @@ class Services(Protocol):
         """Clock and entropy."""
 
     async def token(self, audience: str) -> ServiceToken | None:
-        """Give the ServiceAccount token for ``audience`` (empty: the default), None if not offered.
+        """Give the token for ``audience`` (empty: the default one), None if it is not offered.
 
         Raises ``TokenUnavailable`` when it is offered but cannot be had now.
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from http import HTTPStatus
 
 import msgspec
 
@@ -100,7 +101,7 @@ class CompiledArea:
         self.refusals: dict[Refusal, Answer] = {}
         for refusal in Refusal:
             reply = area.refusals.get(refusal, DEFAULTS[refusal])
-            if refusal is Refusal.METHOD and reply.status == 405:
+            if refusal is Refusal.METHOD and reply.status == HTTPStatus.METHOD_NOT_ALLOWED:
                 reply = msgspec.structs.replace(reply, headers=(*reply.headers, allow))
             self.refusals[refusal] = build(reply, area.headers)
 

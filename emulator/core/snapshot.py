@@ -13,7 +13,7 @@ OFF = CompiledArea(Area(name="off"), "none")
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A path, the area that governs it, and what it answers: prebuilt, or computed by a function."""
+    """A path, the area that governs it, and its answer, prebuilt or a function."""
 
     path: str
     area: CompiledArea
@@ -32,7 +32,7 @@ class Layout:
         prefixes: Mapping[str, CompiledArea],
         known: frozenset[str],
     ) -> None:
-        """Keep ``slots`` by path, the area of each slot, areas by prefix, all dialects' segments."""
+        """Keep slots by path, areas by slot and by prefix, and all dialects' first segments."""
         self.slots = slots
         self.areas = areas
         self.prefixes = prefixes
@@ -51,7 +51,7 @@ class Layout:
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What a request gets: an answer, or the function that computes it; ``refusal`` says why not data."""
+    """What a request gets, prebuilt or to be computed; ``refusal`` says why it is not data."""
 
     area: CompiledArea
     answer: Answer | Live

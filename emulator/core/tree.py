@@ -29,12 +29,14 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 class Node(msgspec.Struct, frozen=True):
     """A leaf's place in a tree: its path, whether listings show it, labels of its directories.
 
-    ``labels`` gives, for a directory above it (full path), the text after ``=``.
+    ``labels`` gives, for a directory above it (full path), the text after ``=``. Directories in
+    ``hidden`` are listings like others, but the directory above does not show them.
     """
 
     path: str
     listed: bool = True
     labels: tuple[tuple[str, str], ...] = ()
+    hidden: tuple[str, ...] = ()
 
 
 def directories(nodes: Iterable[Node], listing: Listing) -> Iterator[tuple[str, bytes]]:
@@ -44,16 +46,16 @@ def directories(nodes: Iterable[Node], listing: Listing) -> Iterator[tuple[str, 
     for node in nodes:
         if node.listed:
             labels.update(node.labels)
-            _enter(children, node.path, listing.root)
+            _enter(children, node, listing.root)
     for directory, entries in children.items():
         yield directory, _text(directory, entries, labels, listing).encode()
 
 
-def _enter(children: dict[str, dict[str, bool]], path: str, root: str) -> None:
-    """Enter ``path`` and the directories above it, up to ``root``, into their parents."""
-    is_directory = False
+def _enter(children: dict[str, dict[str, bool]], node: Node, root: str) -> None:
+    """Enter ``node`` and the directories above it, up to ``root``, into their parents."""
+    path, is_directory = node.path, False
     prefix = root.rstrip("/") + "/"
-    while path.startswith(prefix) and path != prefix:
+    while path.startswith(prefix) and path != prefix and path not in node.hidden:
         parent, _, name = path.rpartition("/")
         entries = children.setdefault(parent or "/", {})
         entries[name] = entries.get(name, False) or is_directory

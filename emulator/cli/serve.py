@@ -1,0 +1,132 @@
+"""``imds-emulator serve``: answers guests."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+
+import msgspec
+
+from emulator import __version__, sources
+from emulator.dialects import VOCABULARY, switched_on
+from emulator.dialects.base import required
+from emulator.model.config import ServeConfig
+from emulator.ports import SYSTEM
+from emulator.server import log
+from emulator.server.app import Server
+
+_DEFAULTS = ServeConfig()
+_NAMED = 5
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags; their meaning and reasons stand in ``model.config``."""
+    parser.add_argument(
+        "instances",
+        nargs="?",
+        default="",
+        metavar="PATH",
+        help="a description, or a folder of them (default: a built-in sample)",
+    )
+    parser.add_argument("--podinfo", default="", metavar="DIR", help="a pod's downward-API folder")
+    parser.add_argument(
+        "--templates", default="", metavar="DIR", help="templates that replace or add documents"
+    )
+    parser.add_argument(
+        "--listen",
+        action="append",
+        metavar="WHERE",
+        help=f"HOST:PORT, unix:PATH or fd:N; repeatable (default {_DEFAULTS.listen[0]})",
+    )
+    parser.add_argument(
+        "--operator",
+        default=_DEFAULTS.operator,
+        metavar="WHERE",
+        help=f"HOST:PORT, unix:PATH or off (default {_DEFAULTS.operator})",
+    )
+    parser.add_argument("--operator-cert", default="", metavar="FILE", help="TLS certificate, PEM")
+    parser.add_argument("--operator-key", default="", metavar="FILE", help="its key, PEM")
+    parser.add_argument("--state", default="", metavar="DIR", help="where keys and passwords live")
+    parser.add_argument(
+        "--last-good",
+        action="store_true",
+        help="start from the last good descriptions when the given ones are broken",
+    )
+    parser.add_argument(
+        "--access-log",
+        default="-",
+        metavar="FILE",
+        help="one JSON line for each request; - for standard error (default), off for none",
+    )
+    parser.add_argument(
+        "--log-level",
+        default=_DEFAULTS.log_level,
+        choices=["debug", "info", "warning", "error", "off"],
+    )
+    parser.add_argument("--issuer-url", default="", metavar="URL", help="issuer of signed tokens")
+    parser.add_argument(
+        "--proxy",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="a peer whose signed Neutron headers are believed; repeatable",
+    )
+    parser.add_argument(
+        "--proxy-secret-file", default="", metavar="FILE", help="what they sign with"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until told to stop."""
+    access_log = "" if options.access_log == "off" else options.access_log
+    config = ServeConfig(
+        instances=options.instances,
+        podinfo=options.podinfo,
+        templates=options.templates,
+        listen=tuple(options.listen or _DEFAULTS.listen),
+        operator=options.operator,
+        operator_cert=options.operator_cert,
+        operator_key=options.operator_key,
+        state=options.state,
+        last_good=options.last_good,
+        access_log=access_log,
+        log_level=options.log_level,
+        issuer_url=options.issuer_url,
+        proxies=tuple(options.proxy),
+        proxy_secret_file=options.proxy_secret_file,
+    )
+    log.configure(config.log_level)
+    source = sources.open_source(config.instances, config.podinfo, VOCABULARY, os.environ, SYSTEM)
+    asyncio.run(_serve(Server(config, source, os.environ, SYSTEM)))
+    return 0
+
+
+async def _serve(server: Server) -> None:
+    await server.run(lambda: _announce(server))
+
+
+def _announce(server: Server) -> None:
+    """Say what is served where, with commands that work as they are."""
+    machines = server.hub.fleet.machines
+    names = ", ".join(machine.instance.name for machine in machines[:_NAMED])
+    more = f" and {len(machines) - _NAMED} more" if len(machines) > _NAMED else ""
+    lines = [f"imds-emulator {__version__} serves {names}{more}"]
+    lines += [f"listening on {listener}" for listener in server.listeners]
+    if server.operator is not None:
+        lines.append(f"operator on {server.operator}")
+    url = next((listener.url for listener in server.listeners if listener.url), "")
+    if url and machines:
+        lines.append("try:")
+        lines += [f"  {line}" for line in _examples(url, machines[0].instance.dialects)]
+    print("\n".join(lines), file=sys.stderr, flush=True)
+
+
+def _examples(url: str, chosen: dict[str, msgspec.Struct]) -> list[str]:
+    lines = []
+    for dialect, policy in switched_on(chosen):
+        if dialect.example:
+            headers = "".join(f" -H '{header}'" for header in required(dialect, policy))
+            lines.append(f"curl{headers} {url}{dialect.example}")
+    return lines

@@ -1,0 +1,52 @@
+"""How a server is run: every setting, its unit, its default, and why it is that."""
+
+from __future__ import annotations
+
+import msgspec
+
+METADATA_PORT = 16925
+OPERATOR_PORT = 16926
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds on what one guest can make the server hold.
+
+    A stock boot makes about 50 short requests, the longest header of a real client is an EC2
+    session token of 4 KiB, and the largest body that any dialect takes is 1 KiB: these leave room
+    without letting a guest fill the memory of a sidecar.
+    """
+
+    header_bytes: int = 16 << 10
+    body_bytes: int = 64 << 10
+    connections: int = 1024
+    idle_seconds: float = 60.0
+    body_seconds: float = 10.0
+    drain_seconds: float = 5.0
+
+
+class ServeConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``serve`` was asked to do.
+
+    ``listen`` and ``operator`` are ``HOST:PORT``, ``unix:PATH``, ``fd:N``, and for the operator
+    ``off``. ``instances`` is a file, a folder, or empty for the sample; ``podinfo`` a pod's
+    downward-API folder. ``proxies`` are the addresses whose signed headers are believed, with the
+    secret in ``proxy_secret_file``. ``reload_seconds`` is half of the second within which a change
+    must be served.
+    """
+
+    instances: str = ""
+    podinfo: str = ""
+    templates: str = ""
+    listen: tuple[str, ...] = (f"127.0.0.1:{METADATA_PORT}",)
+    operator: str = f"127.0.0.1:{OPERATOR_PORT}"
+    operator_cert: str = ""
+    operator_key: str = ""
+    state: str = ""
+    last_good: bool = False
+    access_log: str = ""
+    log_level: str = "info"
+    issuer_url: str = ""
+    proxies: tuple[str, ...] = ()
+    proxy_secret_file: str = ""
+    reload_seconds: float = 0.5
+    limits: Limits = Limits()

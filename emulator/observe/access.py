@@ -1,0 +1,64 @@
+"""One JSON line for each request, without anything secret in it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+import msgspec
+
+from emulator.errors import StartError
+
+_LONGEST = 200
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """One answered request.
+
+    ``time`` is seconds since the epoch, ``reason`` the refusal or empty, ``path`` normalised and
+    cut to 200 characters; no query, header or body is kept but the user agent, cut likewise.
+    """
+
+    time: float
+    vm: str
+    dialect: str
+    area: str
+    method: str
+    path: str
+    status: int
+    reason: str
+    bytes: int
+    duration_us: int
+    user_agent: str
+    peer: str
+
+
+Observer = Callable[[Observation], None]
+
+
+def bounded(text: str) -> str:
+    """Cut what a guest chose to a length that cannot flood a log."""
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+class AccessLog:
+    """Appends observations to a file, or to standard error."""
+
+    def __init__(self, path: str) -> None:
+        """Open ``path`` for appending, ``-`` for standard error; raise ``StartError``."""
+        self._encoder = msgspec.json.Encoder()
+        if path == "-":
+            self._descriptor = sys.stderr.fileno()
+            return
+        try:
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        except OSError as error:
+            raise StartError(f"cannot write the access log {path}: {error.strerror}") from error
+
+    def __call__(self, observation: Observation) -> None:
+        """Write one line; a log that cannot be written never costs a guest its answer."""
+        try:
+            os.write(self._descriptor, self._encoder.encode(observation) + b"\n")
+        except OSError:
+            return

@@ -1,0 +1,184 @@
+"""Renders an instance through every dialect that it has into one snapshot."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import msgspec
+
+from emulator.core.fresh import SEED_PLACEHOLDER, Seeded
+from emulator.core.message import Answer, Live, Reply, build
+from emulator.core.policy import CompiledArea
+from emulator.core.snapshot import Compiler, Row, Snapshot
+from emulator.core.tree import Node, directories
+from emulator.dialects import DIALECTS, switched_on
+from emulator.dialects.base import Dialect, Leaf, Policy, View, content_type
+from emulator.errors import ConfigError, Problem
+from emulator.model.instance import Content, Instance
+from emulator.ports import Ports
+from emulator.render.templates import Templates
+
+Areas = dict[str, CompiledArea]
+
+
+class Renderer:
+    """Makes snapshots; keeps what machines share."""
+
+    def __init__(self, templates: Templates, ports: Ports) -> None:
+        """Render with ``templates``; ``ports`` tells today's date."""
+        self._templates = templates
+        self._ports = ports
+        self._areas: dict[tuple[str, Policy], Areas] = {}
+        known = frozenset(
+            prefix.split("/", 2)[1]
+            for dialect in DIALECTS.values()
+            for area in dialect.areas(dialect.policy())
+            for prefix in area.prefixes
+        )
+        self._compiler = Compiler(known - {""})
+
+    def snapshot(self, instance: Instance) -> Snapshot:
+        """Render all documents of ``instance``; raise ``ConfigError`` for what cannot be."""
+        return self._compiler.compile(*self._rows(instance))
+
+    def _rows(self, instance: Instance) -> tuple[list[Row], list[CompiledArea]]:
+        instance = self._expanded(instance)
+        today = dt.datetime.fromtimestamp(self._ports.wall(), dt.UTC).date()
+        rows: list[Row] = []
+        areas: list[CompiledArea] = []
+        for dialect, policy in switched_on(instance.dialects):
+            view = View(
+                instance=instance,
+                policy=policy,
+                section=instance.sections.get(dialect.name),
+                today=today.isoformat(),
+            )
+            compiled = self._compiled_areas(dialect, policy)
+            rows.extend(_DialectRows(self._templates, dialect, view, compiled).all())
+            areas.extend(compiled.values())
+        return rows, areas
+
+    def _compiled_areas(self, dialect: Dialect, policy: Policy) -> Areas:
+        key = (dialect.name, policy)
+        if key not in self._areas:
+            self._areas[key] = {
+                area.name: CompiledArea(area, dialect.name) for area in dialect.areas(policy)
+            }
+        return self._areas[key]
+
+    def _expanded(self, instance: Instance) -> Instance:
+        """Expand the texts whose owner asked for it (``template: true``)."""
+        user_data = self._expand(instance, "user_data", instance.user_data)
+        vendor_data = self._expand(instance, "vendor_data", instance.vendor_data)
+        if user_data is instance.user_data and vendor_data is instance.vendor_data:
+            return instance
+        return msgspec.structs.replace(instance, user_data=user_data, vendor_data=vendor_data)
+
+    def _expand(self, instance: Instance, field: str, content: Content | None) -> Content | None:
+        if content is None or not content.template:
+            return content
+        variables: dict[str, object] = {"instance": instance}
+        data = self._templates.expand(content.data, variables, field, instance.name)
+        return Content(data=data)
+
+
+class _DialectRows:
+    """The rows of one dialect for one machine."""
+
+    def __init__(self, templates: Templates, dialect: Dialect, view: View, areas: Areas) -> None:
+        self._templates = templates
+        self._dialect = dialect
+        self._view = view
+        self._areas = areas
+        self._nodes: list[Node] = []
+
+    def all(self) -> Iterator[Row]:
+        """Give the documents, those the owner added, then the listings of both."""
+        for leaf in self._dialect.leaves(self._view):
+            yield from self._leaf(leaf)
+        for name in self._templates.added(self._dialect.name):
+            yield from self._leaf(
+                Leaf(
+                    paths=tuple(directory + name for directory in self._dialect.extra),
+                    area=self._dialect.extra_area,
+                    template=name,
+                    type=content_type(name),
+                )
+            )
+        for listing in self._dialect.listings:
+            for path, body in directories(self._nodes, listing):
+                reply = Reply(200, body, listing.type)
+                yield self._row(path, listing.area, reply)
+
+    def _leaf(self, leaf: Leaf) -> Iterator[Row]:
+        if leaf.tree:
+            yield from self._tree(leaf)
+            return
+        content = leaf.live or self._document(leaf)
+        for path in leaf.paths:
+            self._nodes.append(Node(path, leaf.listed, hidden=leaf.hidden))
+            yield self._row(path, leaf.area, content)
+
+    def _document(self, leaf: Leaf) -> Reply | Live:
+        body = leaf.body
+        if body is None:
+            body = self._rendered(leaf)
+        before, found, after = body.partition(SEED_PLACEHOLDER.encode())
+        return Seeded(before, after, leaf.type) if found else Reply(200, body, leaf.type)
+
+    def _rendered(self, leaf: Leaf) -> bytes:
+        view = self._view
+        variables = {
+            "instance": view.instance,
+            "policy": view.policy,
+            "section": view.section,
+            **leaf.variables,
+        }
+        body = self._templates.render(self._dialect.name, leaf.template, variables)
+        if leaf.tree or leaf.type.startswith("application/json"):
+            body = msgspec.json.encode(self._parsed(leaf.template, body))
+            return body + b"\n" if leaf.newline and not leaf.tree else body
+        return body
+
+    def _parsed(self, template: str, body: bytes) -> object:
+        try:
+            parsed: object = msgspec.json.decode(body)
+        except msgspec.DecodeError as error:
+            place = f"templates/{self._dialect.name}/{template}.j2"
+            found = f"output that is not JSON ({error})"
+            problem = Problem(place, 0, self._view.instance.name, found, "JSON")
+            raise ConfigError(problem) from error
+        return parsed
+
+    def _tree(self, leaf: Leaf) -> Iterator[Row]:
+        tree = msgspec.json.decode(self._rendered(leaf), type=dict[str, object])
+        for path, labels, value in _walk(tree, "", ()):
+            reply = Reply(200, value.encode(), leaf.type)
+            for root in leaf.paths:
+                marked = tuple((f"{root}{where}", label) for where, label in labels)
+                self._nodes.append(Node(root + path, leaf.listed, marked, leaf.hidden))
+                yield self._row(root + path, leaf.area, reply)
+
+    def _row(self, path: str, area: str, content: Reply | Live) -> Row:
+        compiled = self._areas[area]
+        answer: Answer | Live
+        answer = build(content, compiled.common) if isinstance(content, Reply) else content
+        return Row(path, compiled, answer)
+
+
+Labels = tuple[tuple[str, str], ...]
+
+
+def _walk(tree: dict[str, object], path: str, labels: Labels) -> Iterator[tuple[str, Labels, str]]:
+    """Give path, labels of the directories above it, and text of every leaf below ``path``.
+
+    A directory's key ``0=name`` is the segment ``0`` with the label ``name``.
+    """
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            name, labelled, label = key.partition("=")
+            below = f"{path}/{name}"
+            yield from _walk(value, below, (*labels, (below, label)) if labelled else labels)
+        elif value is not None:
+            yield f"{path}/{key}", labels, value if isinstance(value, str) else str(value)

@@ -1,0 +1,106 @@
+"""Where templates come from: the checkout, the wheel, and the owner's own folder before them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import (
+    BaseLoader,
+    ChoiceLoader,
+    FileSystemLoader,
+    ModuleLoader,
+    Template,
+    TemplateError,
+    TemplateNotFound,
+    TemplateSyntaxError,
+)
+
+from emulator.errors import ConfigError, Problem
+from emulator.render.environment import make_environment
+
+SUFFIX = ".j2"
+MAX_DOCUMENT = 16 << 20
+
+_PACKAGE = Path(__file__).parent.parent
+_COMPILED = _PACKAGE / "_templates" / "compiled"
+_WHEEL_SOURCE = _PACKAGE / "_templates" / "source"
+SOURCE = _WHEEL_SOURCE if _WHEEL_SOURCE.is_dir() else _PACKAGE.parent / "templates"
+
+
+class Templates:
+    """All templates, those in ``overrides`` (a folder laid out like ``templates/``) first."""
+
+    def __init__(self, overrides: str = "") -> None:
+        """Raise ``ConfigError`` if ``overrides`` is not a folder."""
+        loaders: list[BaseLoader] = []
+        self._own: frozenset[str] = frozenset()
+        self._overrides = overrides
+        if overrides:
+            if not Path(overrides).is_dir():
+                raise ConfigError(Problem(overrides, 0, "", "no such folder", "a folder"))
+            own = FileSystemLoader(overrides)
+            self._own = frozenset(n for n in own.list_templates() if n.endswith(SUFFIX))
+            loaders.append(own)
+        if _COMPILED.is_dir():
+            loaders.append(ModuleLoader(_COMPILED))
+        loaders.append(FileSystemLoader(SOURCE))
+        self._environment = make_environment(ChoiceLoader(loaders))
+
+    def added(self, dialect: str) -> list[str]:
+        """Name the documents that the owner's folder adds to ``dialect``, without suffix."""
+        prefix = f"{dialect}/"
+        return sorted(
+            name.removeprefix(prefix).removesuffix(SUFFIX)
+            for name in self._own
+            if name.startswith(prefix) and not (SOURCE / name).is_file()
+        )
+
+    def render(self, dialect: str, name: str, variables: dict[str, object]) -> bytes:
+        """Render template ``name`` of ``dialect``; raise ``ConfigError`` saying where it fails."""
+        path = f"{dialect}/{name}{SUFFIX}"
+        place = str(Path(self._overrides, path)) if path in self._own else f"templates/{path}"
+        try:
+            return _output(self._environment.get_template(path), variables)
+        except Exception as error:
+            raise ConfigError(_problem(error, place, "", 0)) from error
+
+    def expand(self, source: bytes, variables: dict[str, object], field: str, file: str) -> bytes:
+        """Expand an owner's text that asked for it; errors name ``file`` and ``field``."""
+        try:
+            return _output(self._environment.from_string(source.decode()), variables)
+        except Exception as error:
+            raise ConfigError(_problem(error, file, field, 0)) from error
+
+
+def _output(template: Template, variables: dict[str, object]) -> bytes:
+    parts = []
+    size = 0
+    for part in template.generate(variables):
+        data = part.encode()
+        size += len(data)
+        if size > MAX_DOCUMENT:
+            message = f"the document grows beyond {MAX_DOCUMENT} bytes"
+            raise TemplateError(message)
+        parts.append(data)
+    return b"".join(parts)
+
+
+def _problem(error: Exception, file: str, field: str, line: int) -> Problem:
+    if isinstance(error, TemplateSyntaxError):
+        return Problem(file, error.lineno, field, f"a template error: {error.message}", "Jinja")
+    if isinstance(error, TemplateNotFound):
+        return Problem(file, 0, field, f"no template {error.message}", "a template that exists")
+    line = _line(error) or line
+    found = f"a template that fails: {type(error).__name__}: {error}"
+    return Problem(file, line, field, found, "names and filters that templates know")
+
+
+def _line(error: Exception) -> int:
+    """Find the line in the outermost template that ``error`` passed through."""
+    trace = error.__traceback__
+    line = 0
+    while trace is not None:
+        if "__jinja_exception__" in trace.tb_frame.f_globals:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line

@@ -1,0 +1,133 @@
+"""Listening sockets: made, or inherited from systemd or a parent."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from emulator.errors import ConfigError, Problem, StartError
+
+BACKLOG = 1024
+_FIRST_INHERITED = 3
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where to listen: TCP ``host`` and ``port``, a unix socket ``path``, or descriptor ``fd``."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    fd: int = -1
+
+    def __str__(self) -> str:
+        """Give the spelling that ``parse`` takes."""
+        if self.path:
+            return f"unix:{self.path}"
+        if self.fd >= 0:
+            return f"fd:{self.fd}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse(text: str, flag: str) -> Endpoint:
+    """Read ``HOST:PORT``, ``[V6]:PORT``, ``unix:PATH`` or ``fd:N``; raise ``ConfigError``."""
+    kind, _, rest = text.partition(":")
+    if kind == "unix" and rest:
+        return Endpoint(path=rest)
+    if kind == "fd" and rest.isdigit():
+        return Endpoint(fd=int(rest))
+    host, _, port = text.rpartition(":")
+    if host and port.isdigit() and int(port) < 1 << 16:
+        return Endpoint(host=host.strip("[]"), port=int(port))
+    allowed = "HOST:PORT, [IPV6]:PORT, unix:PATH or fd:N"
+    raise ConfigError(Problem("command line", 0, flag, f'"{text}"', allowed))
+
+
+def inherited(environ: Mapping[str, str], pid: int) -> list[Endpoint]:
+    """Give the descriptors that systemd passed (sd_listen_fds(3)); none if they are not for us."""
+    if environ.get("LISTEN_PID") != str(pid):
+        return []
+    count = int(environ.get("LISTEN_FDS", "0"))
+    return [Endpoint(fd=_FIRST_INHERITED + number) for number in range(count)]
+
+
+def listen(endpoint: Endpoint) -> socket.socket:
+    """Give a listening, non-blocking socket; raise ``StartError`` saying what is in the way."""
+    try:
+        if endpoint.fd >= 0:
+            made = socket.socket(fileno=endpoint.fd)
+        elif endpoint.path:
+            made = _unix(endpoint.path)
+        else:
+            made = _tcp(endpoint)
+    except OSError as error:
+        raise StartError(f"cannot listen on {endpoint}: {_reason(error)}") from error
+    made.settimeout(0)
+    return made
+
+
+def release(endpoint: Endpoint) -> None:
+    """Remove the file of a unix socket."""
+    if endpoint.path:
+        with suppress(OSError):
+            Path(endpoint.path).unlink()
+
+
+def _tcp(endpoint: Endpoint) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    made = socket.socket(family, kind, protocol)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind(address)
+        made.listen(BACKLOG)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def _unix(path: str) -> socket.socket:
+    """Bind ``path`` for its owner alone; a socket that nobody answers on any more is replaced."""
+    if _stale(path):
+        Path(path).unlink()
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        made.bind(path)
+        made.listen(BACKLOG)
+    except OSError:
+        made.close()
+        raise
+    finally:
+        os.umask(before)
+    return made
+
+
+def _stale(path: str) -> bool:
+    try:
+        if not stat.S_ISSOCK(Path(path).stat().st_mode):
+            return False
+    except FileNotFoundError:
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(path) == errno.ECONNREFUSED
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "something else listens there; stop it, or choose another with --listen/--operator"
+    if error.errno == errno.EACCES:
+        return "not permitted; ports below 1024 need root or CAP_NET_BIND_SERVICE"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "this machine does not have that address"
+    return error.strerror or str(error)

@@ -1,0 +1,1 @@
+"""The metadata server: Tornado in front, the core behind."""

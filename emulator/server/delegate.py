@@ -1,0 +1,219 @@
+"""Between Tornado's HTTP messages and the core: reads a request, writes a prebuilt answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from email.utils import formatdate
+
+from tornado.http1connection import HTTP1Connection
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPServerConnectionDelegate,
+    RequestStartLine,
+    ResponseStartLine,
+)
+
+from emulator.core.message import Answer, Live, Reply, Request, build
+from emulator.core.paths import split_target
+from emulator.core.policy import CompiledArea, Refusal
+from emulator.core.snapshot import OFF, Decision
+from emulator.errors import ConfigError
+from emulator.observe.access import Observation, Observer, bounded
+from emulator.ports import Ports
+from emulator.runtime.tasks import spawn
+from emulator.server.fleet import Fleet
+from emulator.server.machine import Machine
+
+_log = logging.getLogger("imds")
+
+
+class Hub:
+    """What every connection shares; a reload puts another ``fleet`` in its place."""
+
+    def __init__(self, fleet: Fleet, ports: Ports, observer: Observer | None) -> None:
+        """Serve ``fleet``; tell ``observer`` of every answer."""
+        self.fleet = fleet
+        self.ports = ports
+        self.observer = observer
+        self._busy = 0
+        self._quiet = asyncio.Event()
+        self._second = 0
+        self._date = b""
+
+    def began(self) -> None:
+        """Count a request whose answer is due."""
+        self._busy += 1
+
+    def ended(self) -> None:
+        """Count one that was answered, or whose guest hung up."""
+        self._busy -= 1
+        if not self._busy:
+            self._quiet.set()
+
+    async def quiet(self) -> None:
+        """Wait until no answer is due."""
+        while self._busy:
+            self._quiet.clear()
+            await self._quiet.wait()
+
+    def date(self) -> bytes:
+        """Give the ``Date`` header line of this second."""
+        now = int(self.ports.wall())
+        if now != self._second:
+            self._second = now
+            self._date = f"Date: {formatdate(now, usegmt=True)}\r\n".encode()
+        return self._date
+
+
+class Front(HTTPServerConnectionDelegate):
+    """Makes an exchange for each request that arrives on one listener."""
+
+    def __init__(self, hub: Hub, socket: str) -> None:
+        """Answer from ``hub``; ``socket`` is the path of a unix listener, empty for TCP."""
+        self.hub = hub
+        self.socket = socket
+
+    def start_request(
+        self, server_conn: object, request_conn: HTTPConnection
+    ) -> HTTPMessageDelegate:
+        """Begin an exchange (called by Tornado)."""
+        del server_conn
+        assert isinstance(request_conn, HTTP1Connection)  # noqa: S101 - the only kind Tornado has
+        return Exchange(self, request_conn)
+
+
+class Exchange(HTTPMessageDelegate):
+    """One request and its answer."""
+
+    __slots__ = ("_body", "_connection", "_front", "_headers", "_line", "_started", "_waiting")
+
+    def __init__(self, front: Front, connection: HTTP1Connection) -> None:
+        """Answer on ``connection``."""
+        self._front = front
+        self._connection = connection
+        self._body = b""
+        self._waiting: asyncio.Task[None] | None = None
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> None:
+        """Keep the head (called by Tornado)."""
+        assert isinstance(start_line, RequestStartLine)  # noqa: S101 - a server reads requests
+        self._started = self._front.hub.ports.monotonic()
+        self._front.hub.began()
+        self._line = start_line
+        self._headers = headers
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep a part of the body, which Tornado bounds."""
+        self._body += chunk
+
+    def on_connection_close(self) -> None:
+        """Forget a guest that hung up while its answer was still being computed."""
+        self._front.hub.ended()
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    def finish(self) -> None:
+        """Decide and answer: the request is complete."""
+        path, query = split_target(self._line.path)
+        context: object = self._connection.context
+        address: str = getattr(context, "remote_ip", "")
+        front = self._front
+        found = front.hub.fleet.find(front.socket, address, self._headers)
+        if isinstance(found, Refusal):
+            request = Request(self._line.method, path, query, self._headers, b"", address)
+            self._send(request, "", Decision(OFF, OFF.refusals[found], found), None)
+            return
+        machine, headers = found
+        request = Request(self._line.method, path, query, headers, self._body, address)
+        try:
+            decision = machine.snapshot.decide(request)
+        except ConfigError:
+            self._failed(request, machine, OFF)
+            return
+        if isinstance(decision.answer, Answer):
+            self._send(request, machine.instance.name, decision, None)
+        else:
+            self._live(request, machine, decision, decision.answer)
+
+    def _live(self, request: Request, machine: Machine, decision: Decision, live: Live) -> None:
+        try:
+            reply = live(request, machine)
+        except Exception:  # noqa: BLE001 - whatever fails, the guest gets its dialect's error
+            self._failed(request, machine, decision.area)
+            return
+        if isinstance(reply, Reply):
+            self._reply(request, machine, decision.area, reply)
+        else:
+            work = self._wait(request, machine, decision.area, reply)
+            self._waiting = spawn(work, f"answer to {bounded(request.path)}")
+
+    async def _wait(
+        self,
+        request: Request,
+        machine: Machine,
+        area: CompiledArea,
+        pending: Awaitable[Reply],
+    ) -> None:
+        try:
+            reply = await pending
+        except Exception:  # noqa: BLE001 - as in _live
+            self._failed(request, machine, area)
+        else:
+            self._reply(request, machine, area, reply)
+
+    def _failed(self, request: Request, machine: Machine, area: CompiledArea) -> None:
+        _log.exception("%s: %s %s", machine.instance.name, request.method, bounded(request.path))
+        answer = area.refusals[Refusal.UNAVAILABLE]
+        decision = Decision(area, answer, Refusal.UNAVAILABLE)
+        self._send(request, machine.instance.name, decision, None)
+
+    def _reply(self, request: Request, machine: Machine, area: CompiledArea, reply: Reply) -> None:
+        answer = build(reply, area.common)
+        self._send(request, machine.instance.name, Decision(area, answer), answer)
+
+    def _send(self, request: Request, vm: str, decision: Decision, built: Answer | None) -> None:
+        answer = built or decision.answer
+        assert isinstance(answer, Answer)  # noqa: S101 - live ones were computed before
+        connection = self._connection
+        hub = self._front.hub
+        body = b"" if request.method == "HEAD" else answer.body
+        _ = connection.write(
+            b"%sContent-Length: %d\r\n%s%s\r\n%s"
+            % (answer.head, len(answer.body), hub.date(), self._fate(), body)
+        )
+        connection.finish()
+        hub.ended()
+        if hub.observer is not None:
+            hub.observer(self._observation(request, vm, decision, answer, len(body)))
+
+    def _fate(self) -> bytes:
+        """Say in a header what Tornado does with the connection after this answer."""
+        wish = (self._headers.get("Connection") or "").lower()
+        if self._line.version == "HTTP/1.1":
+            return b"Connection: close\r\n" if wish == "close" else b""
+        return b"Connection: keep-alive\r\n" if wish == "keep-alive" else b""
+
+    def _observation(
+        self, request: Request, vm: str, decision: Decision, answer: Answer, size: int
+    ) -> Observation:
+        ports = self._front.hub.ports
+        return Observation(
+            time=ports.wall(),
+            vm=vm,
+            dialect=decision.area.dialect,
+            area=decision.area.name,
+            method=request.method,
+            path=bounded(request.path),
+            status=answer.status,
+            reason=decision.refusal or "",
+            bytes=size,
+            duration_us=int((ports.monotonic() - self._started) * 1e6),
+            user_agent=bounded(self._headers.get("User-Agent") or ""),
+            peer=request.peer,
+        )

@@ -1,0 +1,75 @@
+"""Which virtual machine asks: the only one, or told by proxy, socket or address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from emulator.core.message import Headers
+from emulator.core.policy import Refusal
+from emulator.server.machine import Machine
+from emulator.server.proxy import Proxies
+
+Found = tuple[Machine, Headers]
+
+
+class Fleet:
+    """The machines that are served now. Never changed: a reload makes another."""
+
+    def __init__(self, machines: Iterable[Machine], *, sole: bool, proxies: Proxies) -> None:
+        """Index ``machines``; with ``sole`` the first one answers whoever asks."""
+        self.machines = tuple(machines)
+        self._sole = self.machines[0] if sole and self.machines else None
+        self._proxies = proxies
+        self._by_uuid = {machine.instance.uuid: machine for machine in self.machines}
+        self._by_socket: dict[str, Machine] = {}
+        self._by_address: dict[str, Machine] = {}
+        for machine in self.machines:
+            for address in addresses(machine):
+                self._by_address.setdefault(address, machine)
+            if machine.instance.peer.socket:
+                self._by_socket[machine.instance.peer.socket] = machine
+
+    @property
+    def sockets(self) -> frozenset[str]:
+        """Paths of the sockets on which single machines ask."""
+        return frozenset(self._by_socket)
+
+    def find(self, socket: str, address: str, headers: Headers) -> Found | Refusal:
+        """Say who asks on ``socket`` (path, empty for TCP) from ``address`` (contract 9.3-1).
+
+        With the machine comes what is left of its headers once a proxy's are taken out.
+        """
+        address = plain(address)
+        if self._proxies and address in self._proxies.addresses:
+            return self._proxied(headers)
+        machine = self._by_socket.get(socket) if socket else None
+        machine = machine or self._sole or self._by_address.get(address)
+        return (machine, headers) if machine else Refusal.UNKNOWN_VM
+
+    def _proxied(self, headers: Headers) -> Found | Refusal:
+        claim = self._proxies.read(headers)
+        if isinstance(claim, Refusal):
+            return claim
+        if claim.uuid:
+            machine = self._by_uuid.get(claim.uuid)
+            if machine is not None and machine.instance.project != claim.project:
+                machine = None
+        else:
+            machine = self._by_address.get(plain(claim.address))
+        return (machine, claim.rest) if machine else Refusal.UNKNOWN_VM
+
+
+def addresses(machine: Machine) -> list[str]:
+    """Give the source addresses that a machine is known by: its own and those its owner names."""
+    static = [
+        text.partition("/")[0]
+        for interface in machine.instance.interfaces
+        for text in interface.addresses
+        if "/" in text
+    ]
+    return [plain(text) for text in (*machine.instance.peer.addresses, *static)]
+
+
+def plain(address: str) -> str:
+    """Give one spelling: no scope, no IPv4-in-IPv6 form, lower case."""
+    return address.partition("%")[0].lower().removeprefix("::ffff:")

@@ -1,0 +1,68 @@
+"""One served virtual machine: its description, its answers, and what its computed paths use."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from emulator.core.message import ServiceToken
+from emulator.core.snapshot import Snapshot
+from emulator.model.instance import Instance
+from emulator.ports import Ports
+from emulator.render import Renderer
+from emulator.runtime.state import State, password_name
+
+TokenSource = Callable[[Instance, str], Awaitable[ServiceToken | None]]
+
+
+class Backing:
+    """What machines share: rendering, token sources, state, clock."""
+
+    __slots__ = ("ports", "renderer", "state", "tokens")
+
+    def __init__(
+        self, renderer: Renderer, tokens: TokenSource, state: State, ports: Ports
+    ) -> None:
+        self.renderer = renderer
+        self.tokens = tokens
+        self.state = state
+        self.ports = ports
+
+
+class Machine:
+    """A virtual machine as the server holds it; implements ``core.message.Services``."""
+
+    __slots__ = ("_backing", "_password", "_snapshot", "instance")
+
+    def __init__(self, instance: Instance, backing: Backing) -> None:
+        """Hold ``instance``; its documents are rendered when first asked for or by ``prepare``."""
+        self.instance = instance
+        self._backing = backing
+        self._snapshot: Snapshot | None = None
+        self._password: bytes | None = None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Everything it can be answered; raise ``ConfigError`` if that cannot be rendered."""
+        if self._snapshot is None:
+            self._snapshot = self._backing.renderer.snapshot(self.instance)
+        return self._snapshot
+
+    @property
+    def ports(self) -> Ports:
+        """Clock and entropy."""
+        return self._backing.ports
+
+    async def token(self, audience: str) -> ServiceToken | None:
+        """Give its ServiceAccount token for ``audience``; raise ``TokenUnavailable``."""
+        return await self._backing.tokens(self.instance, audience)
+
+    def password(self) -> bytes:
+        """Give the ciphertext that the guest posted, empty if none; raise ``OSError``."""
+        if self._password is None:
+            self._password = self._backing.state.load(password_name(self.instance.uuid)) or b""
+        return self._password
+
+    def set_password(self, ciphertext: bytes) -> None:
+        """Keep the guest's ciphertext durably; raise ``OSError``."""
+        self._backing.state.save(password_name(self.instance.uuid), ciphertext)
+        self._password = ciphertext

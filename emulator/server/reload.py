@@ -1,0 +1,118 @@
+"""Takes changed descriptions over while the old ones go on being served."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from emulator.errors import ConfigError
+from emulator.model.instance import Instance
+from emulator.server.fleet import Fleet
+from emulator.server.lastgood import LastGood
+from emulator.server.machine import Backing, Machine
+from emulator.server.proxy import Proxies
+
+_log = logging.getLogger("imds")
+
+# Up to here every machine is rendered when it is loaded, so that a mistake is found then and the
+# first request is a look-up; above it loading would take minutes and memory that few guests use.
+EAGER = 1000
+
+
+class Source(Protocol):
+    """Where descriptions come from."""
+
+    def load(self) -> list[Instance]:
+        """Read them; raise ``ConfigError``."""
+
+    def fingerprint(self) -> object:
+        """Give a value that differs when ``load`` would."""
+
+
+class Reloader:
+    """Makes fleets from a source, and another one when the source changes."""
+
+    def __init__(
+        self,
+        source: Source,
+        backing: Backing,
+        *,
+        sole: bool,
+        proxies: Proxies,
+        last_good: LastGood | None = None,
+    ) -> None:
+        """Read ``source``; with ``last_good`` given, start from it if the source is broken."""
+        self._source = source
+        self._backing = backing
+        self._sole = sole
+        self._proxies = proxies
+        self._last_good = last_good
+        self._fingerprint: object = None
+        self.problem = ""
+
+    def first(self) -> Fleet:
+        """Make the first fleet; raise ``ConfigError`` if there is none to make."""
+        self._fingerprint = self._source.fingerprint()
+        try:
+            return self._fleet(self._source.load(), ())
+        except ConfigError as error:
+            kept = self._last_good.load() if self._last_good else None
+            if kept is None:
+                raise
+            self._report(error)
+            return self._fleet(kept, ())
+
+    def again(self, old: Fleet) -> Fleet | None:
+        """Make another fleet if the source changed; None if it did not, or is broken now."""
+        fingerprint = self._source.fingerprint()
+        if fingerprint == self._fingerprint:
+            return None
+        self._fingerprint = fingerprint
+        try:
+            fleet = self._fleet(self._source.load(), old.machines)
+        except ConfigError as error:
+            self._report(error)
+            return None
+        self.problem = ""
+        _log.info("took over a change: %d instances", len(fleet.machines))
+        return fleet
+
+    def forget(self) -> None:
+        """Have the next ``again`` read the source whatever its fingerprint (SIGHUP)."""
+        self._fingerprint = None
+
+    def _report(self, error: ConfigError) -> None:
+        self.problem = str(error)
+        _log.error("the last good descriptions stay in service:\n%s", error)
+
+    def _fleet(self, instances: list[Instance], old: tuple[Machine, ...]) -> Fleet:
+        """Make machines; one whose description did not change keeps its rendered answers."""
+        kept = {machine.instance.uuid: machine for machine in old}
+        machines = []
+        for instance in instances:
+            machine = kept.get(instance.uuid)
+            if machine is None or machine.instance != instance:
+                machine = Machine(instance, self._backing)
+            machines.append(machine)
+        if len(machines) <= EAGER:
+            for machine in machines:
+                _ = machine.snapshot
+        self._save(instances)
+        return Fleet(machines, sole=self._sole, proxies=self._proxies)
+
+    def _save(self, instances: list[Instance]) -> None:
+        if self._last_good is None:
+            return
+        try:
+            self._last_good.save(instances)
+        except OSError as error:
+            _log.warning("cannot keep the last good descriptions: %s", error)
+
+
+async def watch(seconds: float, take: Callable[[], None]) -> None:
+    """Call ``take`` every ``seconds``, for ever."""
+    while True:
+        await asyncio.sleep(seconds)
+        take()

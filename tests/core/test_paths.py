@@ -1,0 +1,54 @@
+"""Paths have one spelling (contract 0.1-3)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulator.core.paths import normalise, split_target
+
+
+@pytest.mark.parametrize(
+    ("given_path", "expected"),
+    [
+        ("/", "/"),
+        ("//", "/"),
+        ("", "/"),
+        ("/latest//meta-data/ramdisk-id", "/latest/meta-data/ramdisk-id"),
+        ("/latest/meta-data/", "/latest/meta-data"),
+        ("/latest/./meta-data/../user-data", "/latest/user-data"),
+        ("/../../etc/passwd", "/etc/passwd"),
+        ("/latest/%2e%2e/openstack", "/openstack"),
+        ("/latest%2Fmeta-data", "/latest/meta-data"),
+        ("/a%zz", "/a%zz"),
+        ("/%ff", "/\ufffd"),
+        ("/.hidden", "/.hidden"),
+    ],
+)
+def test_a_path_is_normalised(given_path: str, expected: str) -> None:
+    assert normalise(given_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("/v1/token?audience=vault", ("/v1/token", "audience=vault")),
+        ("http://169.254.169.254/latest/?x", ("/latest", "x")),
+        ("HTTPS://h", ("/", "")),
+        ("h", ("/h", "")),
+        ("*", ("/*", "")),
+        ("ftp://h/x", ("/ftp:/h/x", "")),
+    ],
+)
+def test_a_target_is_split(target: str, expected: tuple[str, str]) -> None:
+    assert split_target(target) == expected
+
+
+@given(st.text(alphabet="ab/.%2eEfF\x00é"))
+def test_a_normalised_path_has_no_other_spelling(path: str) -> None:
+    result = normalise(path if path.startswith("/") else "/" + path)
+    assert result.startswith("/")
+    assert result == "/" or not result.endswith("/")
+    assert "//" not in result
+    assert not {".", ".."} & set(result.split("/"))

@@ -1,0 +1,60 @@
+"""Rules are applied in contract 9.3's order, and every refusal has an answer."""
+
+from __future__ import annotations
+
+import pytest
+from tornado.httputil import HTTPHeaders
+
+from emulator.core.message import Reply, Request
+from emulator.core.policy import Area, CompiledArea, ForbidHeader, Refusal, RequireHeader
+
+AREA = CompiledArea(
+    Area(
+        name="guarded",
+        rules=(RequireHeader("Metadata", "true"), ForbidHeader("X-Forwarded-For")),
+        refusals={Refusal.HEADER_MISSING: Reply(400, b"{}", "application/json")},
+        headers=(("Server", "s"),),
+    ),
+    "test",
+)
+
+
+def ask(method: str = "GET", **headers: str) -> Request:
+    named = HTTPHeaders({name.replace("_", "-"): value for name, value in headers.items()})
+    return Request(method, "/x", "", named)
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (ask(), Refusal.HEADER_MISSING),
+        (ask(metadata="True"), Refusal.HEADER_MISSING),
+        (ask(metadata="true"), None),
+        (ask(metadata="true", x_forwarded_for="1.2.3.4"), Refusal.FORWARDED),
+        (ask("POST", metadata="true"), Refusal.METHOD),
+        (ask("POST"), Refusal.HEADER_MISSING),
+        (ask("HEAD", metadata="true"), None),
+    ],
+)
+def test_the_gate_says_why_not(request_: Request, expected: Refusal | None) -> None:
+    assert AREA.gate(request_) is expected
+
+
+@pytest.mark.parametrize("refusal", Refusal)
+def test_every_refusal_has_an_answer_with_the_areas_headers(refusal: Refusal) -> None:
+    answer = AREA.refusals[refusal]
+    assert answer.status >= 400
+    assert b"Server: s\r\n" in answer.head
+
+
+def test_the_areas_own_refusal_replaces_the_default() -> None:
+    assert AREA.refusals[Refusal.HEADER_MISSING].body == b"{}"
+
+
+def test_a_wrong_method_is_told_the_right_ones() -> None:
+    assert b"Allow: GET, HEAD\r\n" in AREA.refusals[Refusal.METHOD].head
+
+
+def test_an_area_may_call_a_wrong_method_a_missing_page() -> None:
+    area = CompiledArea(Area(name="a", refusals={Refusal.METHOD: Reply(404)}), "test")
+    assert b"Allow" not in area.refusals[Refusal.METHOD].head
