@@ -1,0 +1,42 @@
+"""The operating system's packages that a checkout needs, as one table."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from typing import NamedTuple
+
+
+class Package(NamedTuple):
+    """One Debian package, the same name on Ubuntu, and what it is for."""
+
+    name: str
+    use: str
+    tests_only: bool = False
+
+
+PACKAGES = (
+    Package("qemu-system-x86", "runs the guests"),
+    Package("qemu-utils", "makes the guests' disks (qemu-img)"),
+    Package("ovmf", "firmware for guests that start from their own boot loader"),
+    Package("mmdebstrap", "makes an image from Debian's packages"),
+    Package("debian-archive-keyring", "Debian's keys, which mmdebstrap checks; Ubuntu lacks them"),
+    Package("uidmap", "lets mmdebstrap work without root"),
+    Package("e2fsprogs", "makes and reads the images' file systems (mke2fs, debugfs)"),
+    Package("fdisk", "partitions the images (sfdisk)"),
+    Package("mtools", "fills the images' EFI partition"),
+    Package("curl", "runs the examples of README and docs", tests_only=True),
+    Package("iproute2", "builds the tests' network namespaces", tests_only=True),
+)
+
+
+def wanted(*, tests: bool) -> list[str]:
+    """Name the packages for the demonstration, or with ``tests`` for everything."""
+    return [package.name for package in PACKAGES if tests or not package.tests_only]
+
+
+def for_python() -> list[str]:
+    """Name what the running Python lacks to make a virtual environment; Debian splits it off."""
+    if importlib.util.find_spec("ensurepip") and importlib.util.find_spec("venv"):
+        return []
+    return [f"python{sys.version_info.major}.{sys.version_info.minor}-venv"]
