@@ -1,0 +1,116 @@
+"""The spellings that people may choose between, each brought to the one that the types have."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Callable
+from typing import Any
+
+from emulator.model.decode import BROKEN, Decoder, Extra, Spelling
+from emulator.model.document import Node, Unfit, describe
+from emulator.model.instance import Content
+
+_CONTENT = "text, or a mapping with one of text, file, base64, and template"
+_KEYS = "a list of keys, or a mapping of names to keys"
+
+
+def content(decoder: Decoder, node: Node, path: str, extra: Extra) -> Any:  # noqa: ANN401
+    """Read ``Content``: plain text, or ``{text|file|base64: ..., template: ...}``."""
+    limit: int = extra["limit"]
+    if isinstance(node.value, str):
+        return Content(data=_bounded(node.value.encode(), limit))
+    if not isinstance(node.value, dict):
+        raise Unfit(describe(node), _CONTENT)
+    given = [key for key in _SOURCES if key in node.value]
+    for key, child in node.value.items():
+        if key not in (*_SOURCES, "template"):
+            decoder.unknown(child, key, (*_SOURCES, "template"))
+    if len(given) != 1:
+        raise Unfit(" and ".join(given) or "none of them", _CONTENT)
+    flag = node.value.get("template")
+    template = flag.value if flag is not None else False
+    if flag is not None and not isinstance(template, bool):
+        decoder.refuse(flag, describe(flag), "true or false")
+    source = node.value[given[0]]
+    decoder.places[path] = source
+    if not isinstance(source.value, str):
+        return decoder.refuse(source, describe(source), "text (quote it)")
+    try:
+        data = _bounded(_SOURCES[given[0]](decoder, source.value, limit), limit)
+    except Unfit as bad:
+        return decoder.refuse(source, bad.found, bad.allowed)
+    return Content(data=data, template=template is True)
+
+
+def _bounded(data: bytes, limit: int) -> bytes:
+    if len(data) > limit:
+        raise Unfit(f"{len(data)} bytes", f"at most {limit} bytes")
+    return data
+
+
+def _decoded(_decoder: Decoder, text: str, _limit: int) -> bytes:
+    try:
+        return binascii.a2b_base64("".join(text.split()).encode(), strict_mode=True)
+    except ValueError as error:
+        raise Unfit(f"broken base64 ({error})", "base64, line breaks allowed") from None
+
+
+_SOURCES: dict[str, Callable[[Decoder, str, int], bytes]] = {
+    "text": lambda _decoder, text, _limit: text.encode(),
+    "file": lambda decoder, text, limit: decoder.outside.read(text, limit),
+    "base64": _decoded,
+}
+
+CONTENT: dict[type, Spelling] = {Content: content}
+
+
+def public_keys(node: Node) -> Node:
+    """Bring keys to a list of ``{name, key, type}``.
+
+    A mapping gives names to key lines; a line in a list is named by its comment, else ``key-N``.
+    """
+    value = node.value
+    if isinstance(value, dict):
+        return _like(node, [_named(name, child) for name, child in value.items()])
+    if isinstance(value, list):
+        return _like(node, [_listed(n, child) for n, child in enumerate(value, 1)])
+    raise Unfit(describe(node), _KEYS)
+
+
+def _named(name: str, node: Node) -> Node:
+    key = _like(node, name)
+    if isinstance(node.value, dict):
+        return _like(node, {"name": key, **node.value})
+    return _like(node, {"name": key, "key": node})
+
+
+def _listed(number: int, node: Node) -> Node:
+    if not isinstance(node.value, str):
+        return node
+    words = node.value.split(None, 2)
+    comment = words[2].strip() if len(words) > 2 else ""  # noqa: PLR2004 - type, body, comment
+    return _like(node, {"name": _like(node, comment or f"key-{number}"), "key": node})
+
+
+def tokens(node: Node) -> Node:
+    """Bring tokens to a list of mappings; a text in the list is an audience."""
+    if not isinstance(node.value, list):
+        return node
+    return _like(
+        node,
+        [
+            _like(item, {"audience": item}) if isinstance(item.value, str) else item
+            for item in node.value
+        ],
+    )
+
+
+def _like(node: Node, value: str | list[Node] | dict[str, Node]) -> Node:
+    """Give a node with another value that stands where ``node`` stands."""
+    raw = value if isinstance(value, str) else ""
+    return Node(value=value, file=node.file, line=node.line, field=node.field, raw=raw)
+
+
+FIELDS: dict[str, Callable[[Node], Node]] = {"public_keys": public_keys, "tokens": tokens}
+
+__all__ = ["BROKEN", "CONTENT", "FIELDS"]

@@ -1,0 +1,274 @@
+"""YAML text -> nodes, under limits that hold before memory is spent.
+
+Read by events instead of PyYAML's own constructors: each value keeps its line and spelling,
+duplicate keys are seen, nesting costs no stack, and an alias is paid for like what it repeats.
+
+Plain scalars follow YAML 1.2's core schema where YAML 1.1 surprises (``52:54:00:12:34:56`` is
+text, not a base-60 number; dates are text; ``010`` is text), and 1.1's ``on``/``off``/``yes``/
+``no`` stay switches, because that is what people write for them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import msgspec
+import yaml
+
+from emulator.errors import ConfigError, Problem
+from emulator.model.document import Node, Unfit, quoted
+
+MAX_DEPTH = 64
+MAX_NODES = 100_000
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_NULL = frozenset(("", "~", "null", "Null", "NULL"))
+_BOOL = {
+    spelled: value
+    for value, words in ((True, ("true", "yes", "on")), (False, ("false", "no", "off")))
+    for word in words
+    for spelled in (word, word.capitalize(), word.upper())
+}
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,30})|0x[0-9A-Fa-f]{1,16}")
+_FLOAT = re.compile(
+    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?|[-+]?\.(inf|Inf|INF)"
+)
+_NAN = frozenset((".nan", ".NaN", ".NAN"))
+_TEXT_TAGS = frozenset(("!", "tag:yaml.org,2002:str"))
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_MERGE = "<<"
+
+
+class _Open(msgspec.Struct):
+    """A list or mapping whose end has not been seen yet."""
+
+    node: Node
+    key: str | None = None
+    merge: bool = False
+    merged: list[Node] = []
+
+
+def compose(text: str, file: str, line: int = 0, field: str = "") -> Node:
+    """Give the document in ``text``, which came from ``file``.
+
+    With ``line`` the whole text stands on that line of the file, as an annotation's value does;
+    ``field`` is the path of its root. Raises ``ConfigError`` with every problem.
+    """
+    composer = _Composer(file, line, field)
+    try:
+        composer.run(text)
+    except Unfit as bad:
+        composer.refuse(bad.found, bad.allowed)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        composer.at(mark.line if mark else 0)
+        composer.refuse(f"broken YAML ({error.problem or error.context})", "YAML")
+    except yaml.reader.ReaderError as error:
+        composer.at(text.count("\n", 0, max(error.position, 0)))
+        composer.refuse(f"a character that YAML forbids ({error.reason})", "printable text")
+    if composer.problems:
+        raise ConfigError(*composer.problems)
+    return composer.root
+
+
+class _Composer:
+    """The state of reading one document."""
+
+    def __init__(self, file: str, line: int, field: str) -> None:
+        self._file = file
+        self._fixed = line
+        self._field = field
+        self._line = line or 1
+        self._open: list[_Open] = []
+        self._anchors: dict[str, Node | None] = {}
+        self._naming: list[str | None] = []
+        self._count = 0
+        self._documents = 0
+        self.problems: list[Problem] = []
+        self.root = self._node(None)
+
+    def at(self, line: int) -> None:
+        """Move to the 0-based ``line`` of the text."""
+        self._line = self._fixed or line + 1
+
+    def refuse(self, found: str, allowed: str, field: str | None = None) -> None:
+        """Note a problem at the current line."""
+        where = self._here() if field is None else field
+        self.problems.append(
+            Problem(file=self._file, line=self._line, field=where, found=found, allowed=allowed)
+        )
+
+    def run(self, text: str) -> None:
+        """Read all events; a fatal one raises ``Unfit``."""
+        for event in _events(text):
+            self.at(event.start_mark.line)
+            handler = _HANDLERS.get(type(event))
+            if handler is not None:
+                handler(self, event)
+
+    def _node(self, value: object, raw: str = "") -> Node:
+        self._count += 1
+        if self._count > MAX_NODES:
+            raise Unfit(
+                f"more than {MAX_NODES} values", "a smaller document (aliases count as copies)"
+            )
+        return Node(
+            value=value,  # type: ignore[arg-type]
+            file=self._file,
+            line=self._line,
+            field=self._here(),
+            raw=raw,
+        )
+
+    def _here(self) -> str:
+        """Give the path of the value that comes next."""
+        if not self._open:
+            return self._field
+        top = self._open[-1]
+        if isinstance(top.node.value, list):
+            return f"{top.node.field}[{len(top.node.value)}]"
+        return _below(top.node.field, top.key or "")
+
+    def document(self, _event: yaml.Event) -> None:
+        self._documents += 1
+        if self._documents > 1:
+            raise Unfit("a second document (---)", "one document in each file")
+
+    def scalar(self, event: yaml.ScalarEvent) -> None:
+        raw = event.value
+        if not raw.isascii() and _SURROGATE.search(raw):
+            raise Unfit("half of a surrogate pair", "text that UTF-8 can carry")
+        top = self._open[-1] if self._open else None
+        if top is not None and isinstance(top.node.value, dict) and top.key is None:
+            self._key(top, event)
+            return
+        self._put(self._node(_resolve(event), raw), event.anchor)
+
+    def _key(self, top: _Open, event: yaml.ScalarEvent) -> None:
+        keys = top.node.value
+        assert isinstance(keys, dict)
+        top.merge = event.value == _MERGE and event.implicit[0]
+        if event.value in keys and not top.merge:
+            first = keys[event.value].line
+            self.refuse(
+                f"the key {quoted(event.value)} again (first on line {first})",
+                "each key once",
+                _below(top.node.field, event.value),
+            )
+        top.key = event.value
+
+    def alias(self, event: yaml.AliasEvent) -> None:
+        target = self._anchors.get(event.anchor, event)
+        if target is None:
+            raise Unfit(f"the alias *{event.anchor} inside itself", "no cycles")
+        if not isinstance(target, Node):
+            raise Unfit(f"the alias *{event.anchor}", f"an anchor &{event.anchor} before it")
+        top = self._open[-1]
+        if isinstance(top.node.value, dict) and top.key is None:
+            raise Unfit(f"the alias *{event.anchor} as a key", "text as a key")
+        self._put(self._copy(target, self._here()), None)
+
+    def _copy(self, node: Node, field: str) -> Node:
+        copy = self._node(node.value, node.raw)
+        copy.field = field
+        copy.line = self._fixed or node.line
+        if isinstance(node.value, list):
+            copy.value = [self._copy(n, f"{field}[{i}]") for i, n in enumerate(node.value)]
+        elif isinstance(node.value, dict):
+            copy.value = {k: self._copy(n, _below(field, k)) for k, n in node.value.items()}
+        return copy
+
+    def start(self, event: yaml.CollectionStartEvent) -> None:
+        if event.tag is not None and event.tag != "!":
+            raise Unfit(f"the tag {_tag(event.tag)}", "no tags")
+        if len(self._open) >= MAX_DEPTH:
+            raise Unfit(f"nesting deeper than {MAX_DEPTH}", "a flatter document")
+        top = self._open[-1] if self._open else None
+        if top is not None and isinstance(top.node.value, dict) and top.key is None:
+            raise Unfit("a list or mapping as a key", "text as a key")
+        node = self._node({} if isinstance(event, yaml.MappingStartEvent) else [])
+        if event.anchor is not None:
+            self._anchors[event.anchor] = None
+        self._naming.append(event.anchor)
+        self._open.append(_Open(node, merged=[]))
+
+    def end(self, _event: yaml.Event) -> None:
+        done = self._open.pop()
+        for other in done.merged:
+            self._merge(done.node, other)
+        self._put(done.node, self._naming.pop())
+
+    def _merge(self, into: Node, other: Node) -> None:
+        sources = other.value if isinstance(other.value, list) else [other]
+        assert isinstance(into.value, dict)
+        for source in sources:
+            if not isinstance(source.value, dict):
+                raise Unfit(
+                    "something else than a mapping after <<", "a mapping, or a list of them"
+                )
+            for key, node in source.value.items():
+                if key not in into.value:
+                    into.value[key] = self._copy(node, _below(into.field, key))
+
+    def _put(self, node: Node, anchor: str | None) -> None:
+        if anchor is not None:
+            self._anchors[anchor] = node
+        if not self._open:
+            self.root = node
+            return
+        top = self._open[-1]
+        if isinstance(top.node.value, list):
+            top.node.value.append(node)
+        elif isinstance(top.node.value, dict) and top.key is not None:
+            if top.merge:
+                top.merged.append(node)
+            else:
+                top.node.value.setdefault(top.key, node)
+            top.key = None
+
+
+_HANDLERS: dict[type[yaml.Event], Callable[[_Composer, yaml.Event], None]] = {
+    yaml.DocumentStartEvent: _Composer.document,
+    yaml.ScalarEvent: _Composer.scalar,
+    yaml.AliasEvent: _Composer.alias,
+    yaml.SequenceStartEvent: _Composer.start,
+    yaml.MappingStartEvent: _Composer.start,
+    yaml.SequenceEndEvent: _Composer.end,
+    yaml.MappingEndEvent: _Composer.end,
+}  # type: ignore[assignment]
+
+
+def _events(text: str) -> Iterator[yaml.Event]:
+    loader = _LOADER(text)
+    try:
+        while loader.check_event():
+            yield loader.get_event()
+    finally:
+        loader.dispose()
+
+
+def _below(field: str, key: str) -> str:
+    return f"{field}.{key}" if field else key
+
+
+def _tag(tag: str) -> str:
+    return tag.replace("tag:yaml.org,2002:", "!!")
+
+
+def _resolve(event: yaml.ScalarEvent) -> None | bool | int | float | str:
+    """Give a scalar's value; an explicit tag other than text's is refused."""
+    raw: str = event.value
+    if event.tag is not None and event.tag not in _TEXT_TAGS:
+        raise Unfit(f"the tag {_tag(event.tag)}", "no tags")
+    if not event.implicit[0] or event.tag is not None:
+        return raw
+    if raw in _NULL:
+        return None
+    if raw in _BOOL:
+        return _BOOL[raw]
+    if _INT.fullmatch(raw):
+        return int(raw, 0)
+    if raw in _NAN or _FLOAT.fullmatch(raw):
+        return float(raw.replace(".", "", 1) if raw[-1].isalpha() else raw)
+    return raw
