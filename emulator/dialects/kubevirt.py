@@ -19,14 +19,15 @@ from emulator.core.paths import normalise
 from emulator.core.policy import Area, ForbidHeader, Refusal, RequireHeader
 from emulator.core.tree import Listing
 from emulator.dialects.base import Dialect, Leaf, Policy, View
-from emulator.model.instance import Interface
+from emulator.model.instance import AUTOMATIC, Instance, Interface
+from emulator.model.links import local_addresses, public_addresses
 
 _ROOT = "/imds/v1"
 
 # What Go's encoder makes of a time.Time that was never set; kubevirt-imds sends it for a token
 # whose end it cannot read.
 _NO_TIME = "0001-01-01T00:00:00Z"
-_YEAR_10000 = 253_402_300_800
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 # What a URL gives a meaning of its own (RFC 3986, 2.1 and 3).
 _SPECIAL = frozenset("%?#")
@@ -97,10 +98,14 @@ class TokenEndpoint(msgspec.Struct, frozen=True):
 
 
 def _rfc3339(seconds: float | None) -> str:
-    if seconds is None or not 0 < seconds < _YEAR_10000:
+    """Write a time as Go does; one that Go's encoder refuses, after the year 9999, is none."""
+    if seconds is None:
         return _NO_TIME
-    moment = dt.datetime.fromtimestamp(int(seconds), dt.UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}Z"
+    try:
+        moment = _EPOCH + dt.timedelta(seconds=int(seconds))
+    except OverflowError:
+        return _NO_TIME
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _leaves(view: View) -> Iterable[Leaf]:
@@ -122,17 +127,16 @@ def _document(path: str, template: str, area: str, **variables: object) -> Leaf:
 def _plain(view: View) -> Iterable[Leaf]:
     """Give the text leaves; what is not set has none, so that it is 404 (contract 8.1)."""
     instance = view.instance
-    links = [_addresses(interface) for interface in instance.interfaces]
-    keys = [key.key.strip() for key in instance.public_keys if key.type == "ssh"]
+    keys = [key.key for key in instance.public_keys if key.type == "ssh"]
     yield Leaf(
         paths=(_ROOT,),
         area="kubevirt",
         template="leaves",
         tree=True,
         variables={
-            "links": links,
-            "ipv4": _first(links, "ipv4"),
-            "ipv6": _first(links, "ipv6"),
+            "ipv4": _machine(instance, 4),
+            "ipv6": _machine(instance, 6),
+            "families": [(_family(nic, 4), _family(nic, 6)) for nic in instance.interfaces],
             "ssh_keys": keys,
         },
     )
@@ -158,30 +162,28 @@ def _can_be_asked(path: str) -> bool:
     return path.isprintable() and not _SPECIAL.intersection(path) and normalise(path) == path
 
 
-Family = dict[str, str | int | None]
-
-
-def _addresses(interface: Interface) -> dict[str, Family]:
-    """Sort the first static address, gateway and public address of an interface by family."""
-    families: dict[str, Family] = {"ipv4": {}, "ipv6": {}}
-    for text in interface.addresses:
-        if text[0].isdecimal() or ":" in text:
-            address = ip_interface(text)
-            family = families[f"ipv{address.version}"]
-            family.setdefault("address", str(address.ip))
-            family.setdefault("prefix-length", address.network.prefixlen)
-    for key, texts in (("gateway", interface.gateways), ("public", interface.public_addresses)):
-        for text in texts:
-            families[f"ipv{ip_address(text).version}"].setdefault(key, text)
-    return families
-
-
-def _first(links: list[dict[str, Family]], name: str) -> Family:
-    """Take the machine's own and public address of a family from the first link that has one."""
+def _machine(instance: Instance, version: int) -> dict[str, str | None]:
+    """Give the first of the machine's addresses of an IP version, and of its public ones."""
     return {
-        key: next((link[name][key] for link in links if key in link[name]), None)
-        for key in ("address", "public")
+        "address": next(iter(local_addresses(instance, version)), None),
+        "public": next(iter(public_addresses(instance, version)), None),
     }
+
+
+def _family(interface: Interface, version: int) -> dict[str, str | int | None]:
+    """Give what is static of an IP version on ``interface``: the first of each."""
+    hosts = (ip_interface(text) for text in interface.addresses if text not in AUTOMATIC)
+    host = next((host for host in hosts if host.version == version), None)
+    return {
+        "address": str(host.ip) if host else None,
+        "prefix-length": host.network.prefixlen if host else None,
+        "gateway": _first(interface.gateways, version),
+        "public": _first(interface.public_addresses, version),
+    }
+
+
+def _first(addresses: Iterable[str], version: int) -> str | None:
+    return next((text for text in addresses if ip_address(text).version == version), None)
 
 
 DIALECT = Dialect(
@@ -190,6 +192,7 @@ DIALECT = Dialect(
     areas=_areas,
     leaves=_leaves,
     listings=(Listing(root=_ROOT, area="kubevirt"),),
+    example="/v1/instance",
     extra=("/v1/",),
     extra_area="kubevirt",
 )

@@ -1,0 +1,120 @@
+"""Tokens in files that somebody else rotates; what is served was never half written.
+
+The kubelet writes a new folder and swaps a symlink: one open file is then old or new, never both.
+Other writers (an agent, ``cp``, a shell's ``>``) change the file in place, and no lock says when
+they are done. So a file counts as finished when it did not change while it was read, nor for a
+while before; until then it is read again, for a bounded time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+
+import msgspec
+
+from emulator.core.message import ServiceToken
+from emulator.errors import TokenUnavailable
+from emulator.ports import Ports
+from emulator.tokens.jwt import Shape, expiry, shape
+
+# A ServiceAccount token has 1 to 2 KiB; what has more is some other file.
+LIMIT = 64 << 10
+
+# Seconds without a change after which a writer counts as done. A JWT that is all there needs
+# little beyond a writer's pause between two writes of one token; of other texts nothing but time
+# can tell.
+QUIET = {Shape.WHOLE: 0.05, Shape.OPAQUE: 0.25}
+
+# Seconds that a request may wait for that: less than the most impatient client of contract 0.1-7
+# does. Only requests that arrive right after a change wait at all.
+PATIENCE = 0.4
+
+# Seconds for which a missing file is looked for again: the kubelet removes the old folder after
+# the swap, and a path that was being resolved then leads nowhere.
+_SWAP = 0.03
+_PAUSE = 0.01
+
+
+class _Look(msgspec.Struct, frozen=True):
+    """What a file held, and by which its next change is noticed; None if it changed meanwhile."""
+
+    data: bytes | None
+    mark: tuple[int, ...]
+    changed: float
+
+
+class TokenFiles:
+    """Reads token files, each time anew."""
+
+    def __init__(self, ports: Ports) -> None:
+        """Tell time by ``ports``."""
+        self._ports = ports
+
+    async def read(self, path: str) -> ServiceToken:
+        """Give the token in ``path``; raise ``TokenUnavailable``, never with any of its text."""
+        start = since = self._ports.monotonic()
+        mark: tuple[int, ...] | None = None
+        while True:
+            wall, now = self._ports.wall(), self._ports.monotonic()
+            look = _open(path, retry=now - start < _SWAP)
+            if look is not None:
+                if look.mark != mark:
+                    mark, since = look.mark, now
+                # The clock of another machine may have stamped the file: then what was seen here
+                # counts.
+                token = _finished(look, max(wall - look.changed, now - since), path)
+                if token:
+                    return ServiceToken(token, expiry(token))
+            if now - start >= PATIENCE:
+                raise TokenUnavailable(f"{path}: still being written")
+            await asyncio.sleep(_PAUSE)
+
+
+def _open(path: str, *, retry: bool) -> _Look | None:
+    """Look into ``path``; None for a file that is missing and may ``retry`` to be there."""
+    try:
+        # Not waiting for a writer, should it be a pipe.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            return _look(descriptor, path)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if retry and isinstance(error, FileNotFoundError):
+            return None
+        raise TokenUnavailable(f"{path}: {error.strerror}") from error
+
+
+def _look(descriptor: int, path: str) -> _Look:
+    before = os.fstat(descriptor)
+    if not stat.S_ISREG(before.st_mode):
+        raise TokenUnavailable(f"{path}: not a regular file")
+    if before.st_size > LIMIT:
+        raise TokenUnavailable(f"{path}: larger than {LIMIT} bytes")
+    data = os.read(descriptor, LIMIT + 1)
+    mark = _mark(os.fstat(descriptor))
+    steady = mark == _mark(before) and len(data) == before.st_size
+    return _Look(data if steady else None, mark, before.st_ctime)
+
+
+def _mark(status: os.stat_result) -> tuple[int, ...]:
+    """Tell one state of a file from another; unlike mtime, ctime cannot be set back."""
+    return (status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns)
+
+
+def _finished(look: _Look, quiet: float, path: str) -> str:
+    """Give the token of a file unchanged for ``quiet`` seconds; empty if it may yet change."""
+    if look.data is None:
+        return ""
+    try:
+        token = look.data.decode().strip()
+    except UnicodeDecodeError:
+        token = ""
+    kind = shape(token) if token and token.isprintable() else Shape.PIECE
+    if quiet < QUIET.get(kind, QUIET[Shape.OPAQUE]):
+        return ""
+    if kind is Shape.PIECE:
+        raise TokenUnavailable(f"{path}: holds no whole token")
+    return token
