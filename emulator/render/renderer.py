@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from emulator.core.fresh import SEED_PLACEHOLDER, Seeded
-from emulator.core.message import Answer, Live, Reply, build
+from emulator.core.message import JSON, Answer, Live, Reply, build
 from emulator.core.policy import CompiledArea
 from emulator.core.snapshot import Compiler, Row, Snapshot
 from emulator.core.tree import Node, directories
@@ -136,7 +136,7 @@ class _DialectRows:
             **leaf.variables,
         }
         body = self._templates.render(self._dialect.name, leaf.template, variables)
-        if leaf.tree or leaf.type.startswith("application/json"):
+        if leaf.tree or leaf.type.startswith(JSON) or content_type(leaf.template) == JSON:
             body = msgspec.json.encode(self._parsed(leaf.template, body))
             return body + b"\n" if leaf.newline and not leaf.tree else body
         return body
