@@ -6,9 +6,7 @@ import argparse
 import os
 import sys
 
-from emulator import sources
-from emulator.dialects import VOCABULARY
-from emulator.ports import SYSTEM
+from emulator.cli.source import open_source
 from emulator.runtime.state import State, default_directory, password_name
 
 
@@ -22,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print ``NAME CIPHERTEXT`` for every machine that posted one; 1 if none did."""
     state = State(options.state or default_directory(os.environ))
-    source = sources.open_source(options.instances, "", VOCABULARY, os.environ, SYSTEM)
+    source = open_source(options.instances)
     posted = False
     for instance in source.load():
         ciphertext = state.load(password_name(instance.uuid))

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
-from emulator import sources
 from emulator.cli import USAGE_ERROR
+from emulator.cli.source import open_source
 from emulator.core.message import Answer
 from emulator.core.paths import normalise
 from emulator.core.snapshot import Snapshot
-from emulator.dialects import VOCABULARY
 from emulator.model.instance import Instance
 from emulator.ports import SYSTEM
 from emulator.render import Renderer, Templates
@@ -27,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """List every path with its size and type, or print one document as it is."""
-    source = sources.open_source(options.instances, "", VOCABULARY, os.environ, SYSTEM)
+    source = open_source(options.instances)
     instance = _chosen(source.load(), options.vm)
     if instance is None:
         return USAGE_ERROR

@@ -9,8 +9,9 @@ import sys
 
 import msgspec
 
-from emulator import __version__, sources
-from emulator.dialects import VOCABULARY, switched_on
+from emulator import __version__
+from emulator.cli.source import open_source
+from emulator.dialects import switched_on
 from emulator.dialects.base import required
 from emulator.model.config import ServeConfig
 from emulator.ports import SYSTEM
@@ -98,7 +99,7 @@ def run(options: argparse.Namespace) -> int:
         proxy_secret_file=options.proxy_secret_file,
     )
     log.configure(config.log_level)
-    source = sources.open_source(config.instances, config.podinfo, VOCABULARY, os.environ, SYSTEM)
+    source = open_source(config.instances, config.podinfo)
     asyncio.run(_serve(Server(config, source, os.environ, SYSTEM)))
     return 0
 

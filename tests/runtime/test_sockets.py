@@ -1,0 +1,94 @@
+"""Sockets are found by their spelling, and what is in their way is said."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from emulator.errors import ConfigError, StartError
+from emulator.runtime.sockets import Endpoint, inherited, listen, parse, release
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("127.0.0.1:80", Endpoint(host="127.0.0.1", port=80)),
+        ("[::1]:80", Endpoint(host="::1", port=80)),
+        ("unix:/run/x", Endpoint(path="/run/x")),
+        ("fd:3", Endpoint(fd=3)),
+    ],
+)
+def test_an_endpoint_is_read_and_spelled_alike(text: str, endpoint: Endpoint) -> None:
+    assert parse(text, "--listen") == endpoint
+    assert str(endpoint) == text
+
+
+@pytest.mark.parametrize("text", ["", "80", ":80", "h:", "h:65536", "h:x", "unix:", "fd:x"])
+def test_what_is_no_endpoint_is_refused_by_name(text: str) -> None:
+    with pytest.raises(ConfigError, match="--listen: found"):
+        parse(text, "--listen")
+
+
+def test_only_descriptors_meant_for_this_process_are_inherited() -> None:
+    environ = {"LISTEN_PID": "42", "LISTEN_FDS": "2"}
+    assert inherited(environ, 42) == [Endpoint(fd=3), Endpoint(fd=4)]
+    assert inherited(environ, 43) == []
+    assert inherited({}, 42) == []
+
+
+def test_a_port_in_use_is_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(StartError, match="something else listens there"):
+            listen(Endpoint(host="127.0.0.1", port=port))
+
+
+def test_an_address_that_is_not_here_is_said() -> None:
+    with pytest.raises(StartError, match="does not have that address"):
+        listen(Endpoint(host="192.0.2.1", port=0))
+
+
+def test_a_bad_descriptor_is_said() -> None:
+    with pytest.raises(StartError, match="fd:999999"):
+        listen(Endpoint(fd=999999))
+
+
+def test_a_folder_that_is_missing_is_said(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="No such file"):
+        listen(Endpoint(path=str(tmp_path / "missing" / "s")))
+
+
+def test_ipv6_is_its_own() -> None:
+    with listen(Endpoint(host="::1", port=0)) as made:
+        assert made.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+
+
+def test_a_descriptor_is_served_as_it_is() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as given:
+        made = listen(Endpoint(fd=os.dup(given.fileno())))
+        with made:
+            assert made.getsockname() == given.getsockname()
+
+
+def test_a_unix_socket_is_its_owners_alone_and_a_dead_one_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    listen(Endpoint(path=str(path))).close()
+    with listen(Endpoint(path=str(path))):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        with pytest.raises(StartError, match="something else listens there"):
+            listen(Endpoint(path=str(path)))
+    release(Endpoint(path=str(path)))
+    assert not path.exists()
+    release(Endpoint(path=str(path)))
+
+
+def test_a_file_in_the_way_is_not_removed(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    path.write_text("precious")
+    with pytest.raises(StartError):
+        listen(Endpoint(path=str(path)))
+    assert path.read_text() == "precious"
