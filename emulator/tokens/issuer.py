@@ -114,13 +114,16 @@ class Issuer:
         return ServiceToken(f"{signed}.{encode(key.sign(signed.encode()))}", float(now + lifetime))
 
     async def _ready(self) -> SigningKey:
-        return self._key or await asyncio.to_thread(self._load_or_make)
+        if self._key is None:
+            return await asyncio.to_thread(self._load_or_make)
+        return self._key
 
     def _load_or_make(self) -> SigningKey:
         # A lock of threads, not of tasks: a guest that hangs up cancels its task, but not the
         # thread that is making the key for it.
         with self._making:
-            key = self._key = self._key or load(self._stored())
+            key = self._key or load(self._stored())
+            self._key = key
         return key
 
     def _stored(self) -> bytes:

@@ -48,13 +48,13 @@ class _Header(msgspec.Struct):
 
 
 class _Claims(msgspec.Struct):
-    exp: Annotated[int, Meta(ge=-(2**63), lt=2**63)] = 0
+    exp: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] = 0
 
 
 def shape(token: str) -> Shape:
     """Say how much of a token ``token`` is."""
     if not token.startswith(_JSON_PREFIX):
-        return Shape.OPAQUE
+        return Shape.PIECE if _JSON_PREFIX.startswith(token) else Shape.OPAQUE
     parts = token.split(".")
     if len(parts) == _JWE_PARTS and all(parts[2:]):
         return Shape.OPAQUE
