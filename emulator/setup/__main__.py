@@ -60,10 +60,11 @@ def demo() -> int:
 
 def run_tests(arguments: Sequence[str]) -> int:
     """Run every check that this user on this machine can run."""
-    apt.install(packages.for_python())
     lacking = apt.missing(packages.wanted(tests=True))
-    if apt.privilege() is not None:
-        apt.install(lacking)
+    if apt.privilege() is None:
+        apt.install(packages.for_python())  # nothing can be done without these
+    else:
+        apt.install(packages.for_python() + lacking)
         lacking = []
     environment = Environment(ROOT)
     environment.ensure("dev")

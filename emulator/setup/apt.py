@@ -13,8 +13,9 @@ from pathlib import Path
 from emulator.setup.errors import SetupError
 
 INSTALL = ("apt-get", "install", "--yes", "--no-install-recommends")
-# Wait for another apt (a fresh machine's own updates), and ask a mirror again before giving up.
-PATIENCE = ("-oDPkg::Lock::Timeout=300", "-oAcquire::Retries=3")
+# Wait for another apt (a fresh machine's own updates), ask a mirror again before giving up, draw
+# no progress bars.
+MANNERS = ("-oDPkg::Lock::Timeout=300", "-oAcquire::Retries=3", "-oDpkg::Use-Pty=0")
 LISTS = Path("/var/lib/apt/lists")
 STALE_AFTER = 24 * 3600.0  # seconds
 
@@ -71,7 +72,7 @@ def _apt(root: tuple[str, ...], *command: str) -> bool:
     """Run apt-get without questions. A failed ``update`` may still leave lists that suffice."""
     quiet = ("env", "DEBIAN_FRONTEND=noninteractive")
     stdin = None if root else subprocess.DEVNULL  # sudo may ask for a password
-    done = subprocess.run([*root, *quiet, *command, *PATIENCE], stdin=stdin, check=False)
+    done = subprocess.run([*root, *quiet, *command, *MANNERS], stdin=stdin, check=False)
     return done.returncode == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,10 +26,20 @@ def shortfalls(report: Path) -> list[str]:
 
 def _incomplete(pure: Mapping[str, Any]) -> Iterator[str]:
     for name, file in sorted(pure.items()):
-        statements = ", ".join(map(str, file["missing_lines"]))
-        branches = ", ".join(f"{start}->{end}" for start, end in file["missing_branches"])
-        if statements or branches:
-            yield f"{name}: not covered: lines {statements or '-'}; branches {branches or '-'}"
+        lines: list[int] = file["missing_lines"]
+        branches = [
+            f"{start}->{end}" for start, end in file["missing_branches"] if start not in lines
+        ]
+        if lines or branches:
+            told = ", ".join(_ranges(lines)) or "-", ", ".join(branches) or "-"
+            yield f"{name}: not covered: lines {told[0]}; branches {told[1]}"
+
+
+def _ranges(lines: list[int]) -> Iterator[str]:
+    """Write 3, 4, 5, 9 as 3-5, 9."""
+    for _, run in itertools.groupby(enumerate(lines), key=lambda place: place[1] - place[0]):
+        numbers = [number for _, number in run]
+        yield str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}-{numbers[-1]}"
 
 
 def _percent(summaries: list[Mapping[str, int]]) -> float:

@@ -32,8 +32,11 @@ def file(
     [
         ({"emulator/core/a.py": file(10), "emulator/boot/b.py": file(100)}, []),
         (
-            {"emulator/core/a.py": file(10, [3, 4], [(5, 6)]), "emulator/model/b.py": file(1)},
-            ["emulator/core/a.py: not covered: lines 3, 4; branches 5->6"],
+            {
+                "emulator/core/a.py": file(10, [3, 4, 8], [(3, 5), (5, 6)]),
+                "emulator/model/b.py": file(1),
+            },
+            ["emulator/core/a.py: not covered: lines 3-4, 8; branches 5->6"],
         ),
         (
             {"emulator/dialects/a.py": file(10, branches=[(7, -1)])},
