@@ -149,15 +149,15 @@ def _plain(view: View) -> Iterable[Leaf]:
     for name, pairs in (("tags", instance.tags), ("meta", instance.meta)):
         for key, value in pairs.items():
             path = f"{_ROOT}/{name}/{key}"
-            if _can_be_asked(path):
+            if _can_be_asked(path) and not any(other.startswith(f"{key}/") for other in pairs):
                 yield Leaf(paths=(path,), area="kubevirt", body=value.encode())
 
 
 def _can_be_asked(path: str) -> bool:
     """Say whether a guest that reads ``path`` in a listing can ask for it as it stands there.
 
-    A key such as ``a/b`` becomes a directory; ``../b``, ``b?`` or one with a line break is found
-    in ``/v1/instance`` alone.
+    A key such as ``a/b`` becomes a directory, and ``a`` beside it gives way; that one, ``../b``,
+    ``b?`` or a key with a line break is found in ``/v1/instance`` alone.
     """
     return path.isprintable() and not _SPECIAL.intersection(path) and normalise(path) == path
 
