@@ -61,10 +61,9 @@ def demo() -> int:
 def run_tests(arguments: Sequence[str]) -> int:
     """Run every check that this user on this machine can run."""
     lacking = apt.missing(packages.wanted(tests=True))
-    if apt.privilege() is None:
-        apt.install(packages.for_python())  # nothing can be done without these
-    else:
-        apt.install(packages.for_python() + lacking)
+    for_python = packages.for_python()
+    if for_python or apt.privilege() is not None:  # without a Python environment nothing runs
+        apt.install(for_python + lacking)
         lacking = []
     environment = Environment(ROOT)
     environment.ensure("dev")

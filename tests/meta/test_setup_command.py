@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from emulator.setup import __main__ as command
-from emulator.setup import apt, checks
+from emulator.setup import apt, checks, packages
 from emulator.setup.errors import SetupError
 from emulator.setup.gaps import Gap
 from emulator.setup.venv import Environment
@@ -101,6 +101,15 @@ def test_test_without_rights_goes_on_with_a_gap(machine: Machine) -> None:
     assert machine.did == ["venv dev", "check"]
     assert machine.gaps[0].startswith("packages are missing")
     assert machine.gaps[0].endswith(" mmdebstrap")
+
+
+def test_test_without_rights_needs_an_environment_at_least(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packages, "for_python", lambda: ["python3.11-venv"])
+    machine.rights = None
+    assert command.main(["test"]) == command.CANNOT_CONTINUE
+    assert machine.did == []
 
 
 def test_interrupt_is_no_traceback(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
