@@ -155,6 +155,30 @@ def test_a_change_during_the_read_is_noticed(
     assert reads == 2
 
 
+class Readers:
+    """Twenty guests that ask for one file's token as often as they can."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = str(path)
+        self._good = {make_token(number, number * 37) for number in range(1, 10)}
+        self.reads = 0
+        self.refused = 0
+
+    async def run(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        files = TokenFiles(SYSTEM)
+        await asyncio.gather(*(self._read_until(end, files) for _ in range(20)))
+
+    async def _read_until(self, end: float, files: TokenFiles) -> None:
+        while time.monotonic() < end:
+            self.reads += 1
+            try:
+                assert (await files.read(self._path)).token in self._good
+            except TokenUnavailable:
+                self.refused += 1
+            await asyncio.sleep(0)
+
+
 def hammer(path: Path, write: Callable[[int], None], seconds: float) -> tuple[int, int]:
     """Read ``path`` while ``write`` goes through numbers; give how often it was read, refused."""
     stop = threading.Event()
@@ -165,36 +189,16 @@ def hammer(path: Path, write: Callable[[int], None], seconds: float) -> tuple[in
             number = number % 9 + 1
             write(number)
 
-    good = {make_token(number, number * 37) for number in range(1, 10)}
-    reads = refused = 0
-
-    async def read_all() -> None:
-        files = TokenFiles(SYSTEM)
-
-        async def reader() -> None:
-            nonlocal reads, refused
-            while time.monotonic() < end:
-                reads += 1
-                try:
-                    found = await files.read(str(path))
-                except TokenUnavailable:
-                    refused += 1
-                else:
-                    assert found.token in good
-                await asyncio.sleep(0)
-
-        await asyncio.gather(*(reader() for _ in range(20)))
-
+    readers = Readers(path)
     write(1)
     writer = threading.Thread(target=rewrite)
     writer.start()
-    end = time.monotonic() + seconds
     try:
-        asyncio.run(read_all())
+        asyncio.run(readers.run(seconds))
     finally:
         stop.set()
         writer.join()
-    return reads, refused
+    return readers.reads, readers.refused
 
 
 def test_the_kubelets_swap_is_never_torn_and_never_refused(tmp_path: Path) -> None:
@@ -229,7 +233,7 @@ def test_rewriting_in_place_is_never_torn(tmp_path: Path, *, truncate: bool) -> 
 
     def rewrite(number: int) -> None:
         data = make_token(number, number * 37).encode()
-        with open(path, "r+b", buffering=0) as file:
+        with path.open("r+b", buffering=0) as file:
             if truncate:
                 file.truncate(0)
                 time.sleep(0.002)
@@ -249,7 +253,7 @@ def test_a_writer_that_never_rests_gets_a_refusal_not_a_torn_token(tmp_path: Pat
     path.touch()
 
     def rewrite(number: int) -> None:
-        with suppress(OSError), open(path, "r+b", buffering=0) as file:
+        with suppress(OSError), path.open("r+b", buffering=0) as file:
             file.write(make_token(number, number * 37).encode())
             file.truncate()
 
