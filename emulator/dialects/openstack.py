@@ -59,7 +59,7 @@ _CONFLICT = Reply(409, b"409 Conflict\n")
 _BAD_REQUEST = Reply(400, b"400 Bad Request\n")
 
 
-class OpenStackPolicy(Policy):
+class OpenStackPolicy(Policy, frozen=True, kw_only=True):
     """Choices about the OpenStack dialect."""
 
     password: Annotated[

@@ -1,0 +1,186 @@
+"""A guest that asks the core as the server does, without a socket between them."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+from typing import TYPE_CHECKING, Any
+
+from tornado.httputil import HTTPHeaders
+
+from emulator.core.message import Answer, Reply, Request, ServiceToken, build
+from emulator.core.paths import split_target
+from emulator.dialects import VOCABULARY
+from emulator.model.build import build as build_instance
+from emulator.model.decode import Outside
+from emulator.model.document import Unfit
+from emulator.render import Renderer, Templates
+from emulator.sources.compose import compose
+from tests.support.ports import FakePorts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from emulator.model.instance import Instance
+    from emulator.ports import Ports
+
+RSA = (
+    "ssh-rsa "
+    "AAAAB3NzaC1yc2EAAAADAQABAAABAQDxWPyzCYsRAdaCmmGPwv4jEchAkHWOxfHI6A6mJ7/8oVe28tA1MlZL1XU54T"
+    "d382b0WE7kTEFcJAsm+xSO87RuQrPT3LgE3PlhdCFC4b3VJku4kCnb+vGai3QjZDeJ0aZasuQdT/fHn/2ov26Zh2TB"
+    "9Vcc0u/4AwFLpL/9PRVc3caKbNZvKfSBm71XY/t6hK5I0o6RelCUsV9R6x/3wqXSmng1hrE1OVV75oTbuFPr/tIMAv"
+    "VusuyKljjm18ogYb84WjUO6P0v3FOOCSQqVZvp4PgkDUE/N77jKUSYUCQ013rFU0TK1S5DItFIk3NTfj+3n5gbJiYC"
+    "K6tW7xEZJVUV ops@example"
+)
+ED25519 = (
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGP9chURgQ+WHaBNz/5ULyTPnStEbVucXJbFwdNm1DpE dev@example"
+)
+CERTIFICATE = """\
+-----BEGIN CERTIFICATE-----
+MIIBAzCBq6ADAgECAgEBMAoGCCqGSM49BAMCMAwxCjAIBgNVBAMMAXQwHhcNMjAw
+MTAxMDAwMDAwWhcNNDAwMTAxMDAwMDAwWjAMMQowCAYDVQQDDAF0MFkwEwYHKoZI
+zj0CAQYIKoZIzj0DAQcDQgAEyUji3K0dPzPG3QFDUGPT8VkP6i1rwQI2BXWa7pI/
+ly6/w9klNZRWB/DqgfDl/8J5+dkuk88EEy4HSGiPX3H8YzAKBggqhkjOPQQDAgNH
+ADBEAiBH9gub5o2Dhtob+VZESkfQ2xwX3CSK3ue0Qj8U561yawIgJjimjEgow1ic
+i5eDMStZkwhy9SNKcQ8TRPRUIWNcJAU=
+-----END CERTIFICATE-----"""
+
+COMPLETE = f"""\
+name: web-1
+namespace: shop
+hostname: web-1.shop.example
+uuid: 0f0e0d0c-0b0a-4908-8706-050403020100
+project: 5f3c0de5f3c0de5f3c0de5f3c0de5f3c
+service_account: web
+placement: {{region: here, zone: here-b}}
+type: m1.small
+image: debian-12
+launch_index: 2
+public_keys:
+  - {{name: "ops=key", key: "{RSA}"}}
+  - {{name: dev, key: "{ED25519}"}}
+tags: {{tier: front}}
+meta: {{purpose: "a \\"quoted\\" word", note: "ünïcode"}}
+security_groups: [default, web]
+interfaces:
+  - mac: 52:54:00:00:00:01
+    mtu: 1400
+    addresses: [192.0.2.10/24, "2001:db8::10/64"]
+    gateways: [192.0.2.1, "2001:db8::1"]
+    routes: [{{to: 198.51.100.0/24, via: 192.0.2.2, metric: 50}}]
+    dns: [192.0.2.53, "2001:db8::53"]
+    search: [shop.example]
+    public_addresses: [203.0.113.10]
+  - {{mac: "52:54:00:00:00:02", addresses: []}}
+  - {{mac: "52:54:00:00:00:03", addresses: []}}
+  - name: bond0
+    bond: {{links: [eth1, eth2], mode: 802.3ad, xmit_hash_policy: layer3+4}}
+    addresses: [dhcp4, slaac]
+  - name: vlan7
+    vlan: {{link: bond0, id: 7}}
+    addresses: [dhcpv6-stateful]
+files:
+  - {{path: /etc/motd, content: "hello\\n"}}
+  - {{path: /etc/other, content: "other"}}
+user_data: |
+  #cloud-config
+  hostname: kept
+vendor_data: |
+  #cloud-config
+  timezone: UTC
+vendor_data2:
+  inventory: {{rack: 7}}
+admin_pass: correct horse
+"""
+
+
+def machine(description: str) -> Instance:
+    """Give the complete instance that a YAML text describes; it may refer to no file."""
+
+    def refused(name: str, _limit: int = 0) -> Any:
+        raise Unfit(name, "no file")
+
+    root = compose(description, "test.yaml")
+    return build_instance(root, VOCABULARY, Outside(read=refused, locate=refused)).instance
+
+
+@functools.cache
+def _templates() -> Templates:
+    return Templates()  # compiled once, as a server does
+
+
+class Guest:
+    """A guest of one machine, which also is what the machine's computed paths use."""
+
+    def __init__(self, description: str, ports: FakePorts | None = None) -> None:
+        """Render what ``description`` (YAML) says."""
+        self.fake = ports or FakePorts()
+        self.instance = machine(description)
+        self.snapshot = Renderer(_templates(), self.fake.ports).snapshot(self.instance)
+        self.posted = b""
+
+    @property
+    def ports(self) -> Ports:
+        """Give the fake clock and entropy."""
+        return self.fake.ports
+
+    async def token(self, audience: str) -> ServiceToken | None:
+        """Give a token for any audience."""
+        return ServiceToken(token=f"token for {audience}", expires=self.fake.now + 3600)
+
+    def password(self) -> bytes:
+        """Give what was posted."""
+        return self.posted
+
+    def set_password(self, ciphertext: bytes) -> None:
+        """Keep it."""
+        self.posted = ciphertext
+
+    def ask(
+        self,
+        target: str,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> Answer:
+        """Ask for ``target`` (path and query)."""
+        path, query = split_target(target)
+        lines = HTTPHeaders()
+        for name, value in (headers or {}).items():
+            lines.add(name, value)
+        request = Request(method, path, query, lines, body, "192.0.2.10")
+        decision = self.snapshot.decide(request)
+        if isinstance(decision.answer, Answer):
+            return decision.answer
+        reply = decision.answer(request, self)
+        if not isinstance(reply, Reply):
+            reply = asyncio.run(_waited(reply))
+        return build(reply, decision.area.common)
+
+    def text(self, target: str) -> str:
+        """Ask for a document that must exist."""
+        answer = self.ask(target)
+        assert answer.status == 200, f"{target}: {answer.status}"
+        return answer.body.decode()
+
+    def json(self, target: str) -> Any:
+        """Ask for a JSON document that must exist."""
+        return json.loads(self.text(target))
+
+    def status(self, target: str, method: str = "GET") -> int:
+        """Ask, and give the status alone."""
+        return self.ask(target, method).status
+
+
+async def _waited(reply: Any) -> Any:
+    return await reply
+
+
+def header(answer: Answer, name: str) -> str:
+    """Give a header of an answer, empty if it has none."""
+    for line in answer.head.decode("latin-1").split("\r\n")[1:]:
+        key, _, value = line.partition(": ")
+        if key.lower() == name.lower():
+            return value
+    return ""
