@@ -11,7 +11,7 @@ import msgspec
 from emulator.errors import ConfigError
 from emulator.model import derive, validate
 from emulator.model.choices import chosen, with_sections
-from emulator.model.decode import BROKEN, Decoder, Outside, type_info
+from emulator.model.decode import Decoder, Outside, type_info
 from emulator.model.document import Node, Unfit, describe
 from emulator.model.instance import Instance
 from emulator.model.spellings import CONTENT, FIELDS
@@ -73,7 +73,8 @@ def _decode(
         decoder.refuse(root, "nothing", "the machine's name", ".name")
     values["dialects"] = chosen(decoder, root.value.get("dialects"), vocabulary)
     values["sections"] = with_sections(decoder, root.value, values["dialects"], vocabulary)
-    return derive.named(Instance(**values)), frozenset(broken)
+    instance = derive.resolved(Instance(**values), decoder.outside.locate)
+    return instance, frozenset(broken)
 
 
 def _field(decoder: Decoder, key: str, node: Node) -> Any:  # noqa: ANN401
@@ -90,6 +91,3 @@ def _nearest(places: Mapping[str, Node], path: str) -> tuple[Node, str]:
     while here not in places:
         here = re.sub(r"(^|\.|\[)[^.\[]*$", "", here)
     return places[here], path[len(here) :]
-
-
-__all__ = ["BROKEN", "KINDS", "Built", "build"]

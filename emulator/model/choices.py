@@ -34,9 +34,7 @@ def chosen(
         else:
             found[name] = _policy(decoder, name, where, vocabulary)
     return {
-        name: found[name]
-        for name in vocabulary.policies
-        if found.get(name, None) not in (None, BROKEN)
+        name: found[name] for name in vocabulary.policies if found.get(name) not in (None, BROKEN)
     }
 
 

@@ -58,6 +58,8 @@ class Decoder:
             return _DECODE[type(inner)](self, node, inner, path, extra)
         except Unfit as bad:
             said = extra.get("allowed", bad.allowed)
+            if isinstance(inner, inspect.StrType) and isinstance(node.value, bool | int | float):
+                said += " (quote it)"
             found = "a value that is not shown" if extra.get("secret") else bad.found
             return self.refuse(node, found, said)
 
@@ -136,13 +138,11 @@ def suggestion(key: str, known: Iterable[str]) -> str:
 
     names = sorted(known)
     near = get_close_matches(key, names, n=1, cutoff=0.6)
-    return f"{near[0]}, perhaps" if near else ", ".join(names) or "nothing here"
+    return f"{near[0]} (the nearest name)" if near else ", ".join(names) or "nothing here"
 
 
 def _text(_d: Decoder, node: Node, kind: inspect.StrType, _path: str, _extra: Extra) -> str:
     value = node.value
-    if isinstance(value, bool | int | float):
-        raise Unfit(describe(node), f"{allowed(kind)} (quote it)")
     if not isinstance(value, str) or not _fits(len(value), kind):
         raise Unfit(describe(node), allowed(kind))
     # fullmatch: "$" alone would let a final newline pass.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from uuid import UUID, uuid5
 
 from msgspec.structs import replace
@@ -19,15 +20,32 @@ _NAMESPACE = UUID("b1f2c1b4-31d4-5c7e-9c57-6d0f7c1c9b3a")
 """Root of all derived identities. Changing it gives every machine a new one: never do."""
 
 _EC2 = re.compile(r"ec2|[0-9a-f]{4}2[0-9a-f]ec-")
-"""How a guest takes a UUID for EC2's: plain, or with its first group byte-swapped (contract 7.2)."""
+"""What a guest takes for EC2's: plain, or with the first group byte-swapped (contract 7.2)."""
 
 
-def named(instance: Instance) -> Instance:
-    """Give the instance with a name for each physical interface: ``eth0``, ``eth1``, ..."""
-    taken = {link.name for link in instance.interfaces}
+def resolved(instance: Instance, locate: Callable[[str], str]) -> Instance:
+    """Give the instance with what its own rules refer to: interface names, absolute paths.
+
+    ``locate`` makes a path absolute, from where the description stands. Physical interfaces
+    without a name become ``eth0``, ``eth1``, ... in their order.
+    """
+    peer = instance.peer
+    return replace(
+        instance,
+        interfaces=_named(instance.interfaces),
+        tokens=tuple(
+            replace(token, file=locate(token.file)) if token.file else token
+            for token in instance.tokens
+        ),
+        peer=replace(peer, socket=locate(peer.socket)) if peer.socket else peer,
+    )
+
+
+def _named(interfaces: tuple[Interface, ...]) -> tuple[Interface, ...]:
+    taken = {link.name for link in interfaces}
     links = []
     number = 0
-    for link in instance.interfaces:
+    for link in interfaces:
         if link.name or link.type != "physical":
             links.append(link)
             number += link.type == "physical"
@@ -37,7 +55,7 @@ def named(instance: Instance) -> Instance:
         taken.add(f"eth{number}")
         links.append(replace(link, name=f"eth{number}"))
         number += 1
-    return replace(instance, interfaces=tuple(links))
+    return tuple(links)
 
 
 def complete(instance: Instance) -> Instance:

@@ -7,6 +7,7 @@ files, so the model stays free of formats.
 from __future__ import annotations
 
 import math
+from typing import TypeAlias
 
 import msgspec
 
@@ -16,6 +17,9 @@ _SHOWN = 60  # characters of somebody's text that a message repeats
 _WHOLE = range(-(1 << 63), 1 << 64)  # what JSON encoders and their readers agree on
 
 
+Value: TypeAlias = "bool | int | float | str | list[Node] | dict[str, Node] | None"
+
+
 class Node(msgspec.Struct, kw_only=True):
     """One scalar, list or mapping of a document.
 
@@ -23,7 +27,7 @@ class Node(msgspec.Struct, kw_only=True):
     root); ``raw`` a scalar's own spelling, which ``value`` may have lost (``on``, ``0x10``).
     """
 
-    value: None | bool | int | float | str | list[Node] | dict[str, Node]
+    value: bool | int | float | str | list[Node] | dict[str, Node] | None
     file: str
     line: int
     field: str = ""
@@ -35,7 +39,7 @@ class Node(msgspec.Struct, kw_only=True):
         return Problem(file=self.file, line=self.line, field=field, found=found, allowed=allowed)
 
 
-class Unfit(Exception):  # noqa: N818 - never leaves the loading of a document: becomes a Problem
+class Unfit(Exception):
     """Something that cannot be used, in the two halves of a ``Problem``'s sentence."""
 
     def __init__(self, found: str, allowed: str) -> None:

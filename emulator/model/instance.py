@@ -80,7 +80,7 @@ Path = Annotated[
 ]
 
 
-class Placement(Value):
+class Placement(Value, frozen=True):
     """Where the machine runs, in the words of its cloud."""
 
     region: Annotated[Text, Meta(description="Region.")] = "local"
@@ -89,7 +89,7 @@ class Placement(Value):
     ] = ""
 
 
-class PublicKey(Value):
+class PublicKey(Value, frozen=True):
     """A public key for logging in."""
 
     name: Annotated[Text, Meta(description="Name of the key pair.")]
@@ -104,14 +104,14 @@ class PublicKey(Value):
     type: Annotated[Literal["ssh", "x509"], Meta(description="Kind of key.")] = "ssh"
 
 
-class Content(Value):
+class Content(Value, frozen=True):
     """Bytes from one of three spellings; ``data`` holds them once a source has read them."""
 
     data: bytes = b""
     template: bool = False
 
 
-class File(Value):
+class File(Value, frozen=True):
     """A file to be put into the guest by OpenStack's personality."""
 
     path: Annotated[
@@ -128,7 +128,7 @@ class File(Value):
     ]
 
 
-class Token(Value):
+class Token(Value, frozen=True):
     """A ServiceAccount token that the guest may ask for."""
 
     audience: Annotated[
@@ -147,7 +147,7 @@ class Token(Value):
     ] = 3600
 
 
-class Peer(Value):
+class Peer(Value, frozen=True):
     """How the machine is recognised where one server has several."""
 
     addresses: Annotated[
@@ -163,7 +163,7 @@ class Peer(Value):
     ] = ""
 
 
-class Instance(Value):
+class Instance(Value, frozen=True):
     """One virtual machine. Only ``name`` is needed; ``derive`` fills in the rest."""
 
     name: Annotated[Name, Meta(description="Name of the machine.")]
@@ -211,14 +211,14 @@ class Instance(Value):
     ] = ()
     tags: Annotated[
         dict[Text, Label], Meta(max_length=128, description="Free tags, name to value.")
-    ] = {}
+    ] = msgspec.field(default_factory=dict)
     meta: Annotated[
         dict[Text, Label],
         Meta(
             max_length=128,
             description="Free metadata that clients act upon (`admin_username`, `dsmode`, ...).",
         ),
-    ] = {}
+    ] = msgspec.field(default_factory=dict)
     security_groups: Annotated[
         tuple[Text, ...], Meta(max_length=64, description="Names of its security groups.")
     ] = ("default",)
@@ -244,7 +244,7 @@ class Instance(Value):
     vendor_data2: Annotated[
         dict[str, object],
         Meta(description="OpenStack's dynamic vendor data: any JSON, at most 1 MiB."),
-    ] = {}
+    ] = msgspec.field(default_factory=dict)
     admin_pass: Annotated[
         Label,
         Meta(
@@ -260,8 +260,8 @@ class Instance(Value):
     dialects: Annotated[
         dict[str, msgspec.Struct],
         Meta(description="The dialects it sees, with the policy of each."),
-    ] = {}
+    ] = msgspec.field(default_factory=dict)
     sections: Annotated[
         dict[str, msgspec.Struct],
         Meta(description="What dialects add to the description, by the dialect's name."),
-    ] = {}
+    ] = msgspec.field(default_factory=dict)

@@ -28,7 +28,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Base of the vocabulary's types: immutable, named arguments, nothing unknown."""
 
 
-class Route(Value):
+class Route(Value, frozen=True):
     """A route beyond the default one."""
 
     to: Annotated[str, Meta(description="Destination network as CIDR.")]
@@ -38,7 +38,7 @@ class Route(Value):
     ] = 0
 
 
-class Bond(Value):
+class Bond(Value, frozen=True):
     """Interfaces that act as one."""
 
     links: Annotated[
@@ -66,14 +66,14 @@ class Bond(Value):
     ] = ""
 
 
-class Vlan(Value):
+class Vlan(Value, frozen=True):
     """A tagged network on another interface."""
 
     link: Annotated[LinkName, Meta(description="Name of the interface that carries it.")]
     id: Annotated[int, Meta(ge=1, le=4094, description="VLAN identifier.")]
 
 
-class Interface(Value):
+class Interface(Value, frozen=True):
     """A network interface as the guest should configure it."""
 
     name: Annotated[

@@ -21,25 +21,33 @@ def content(decoder: Decoder, node: Node, path: str, extra: Extra) -> Any:  # no
         return Content(data=_bounded(node.value.encode(), limit))
     if not isinstance(node.value, dict):
         raise Unfit(describe(node), _CONTENT)
-    given = [key for key in _SOURCES if key in node.value]
     for key, child in node.value.items():
-        if key not in (*_SOURCES, "template"):
-            decoder.unknown(child, key, (*_SOURCES, "template"))
+        if key not in _FIELDS:
+            decoder.unknown(child, key, _FIELDS)
+    given = [key for key in _SOURCES if key in node.value]
     if len(given) != 1:
-        raise Unfit(" and ".join(given) or "none of them", _CONTENT)
-    flag = node.value.get("template")
-    template = flag.value if flag is not None else False
-    if flag is not None and not isinstance(template, bool):
-        decoder.refuse(flag, describe(flag), "true or false")
-    source = node.value[given[0]]
-    decoder.places[path] = source
-    if not isinstance(source.value, str):
-        return decoder.refuse(source, describe(source), "text (quote it)")
+        raise Unfit(" and ".join(given) or "none of text, file, base64", _CONTENT)
+    template = _template(decoder, node.value.get("template"))
+    data = _data(decoder, given[0], node.value[given[0]], limit)
+    decoder.places[path] = node.value[given[0]]
+    return BROKEN if data is None else Content(data=data, template=template)
+
+
+def _template(decoder: Decoder, node: Node | None) -> bool:
+    if node is not None and not isinstance(node.value, bool):
+        decoder.refuse(node, describe(node), "true or false")
+    return node is not None and node.value is True
+
+
+def _data(decoder: Decoder, source: str, node: Node, limit: int) -> bytes | None:
+    if not isinstance(node.value, str):
+        decoder.refuse(node, describe(node), "text (quote it)")
+        return None
     try:
-        data = _bounded(_SOURCES[given[0]](decoder, source.value, limit), limit)
+        return _bounded(_SOURCES[source](decoder, node.value, limit), limit)
     except Unfit as bad:
-        return decoder.refuse(source, bad.found, bad.allowed)
-    return Content(data=data, template=template is True)
+        decoder.refuse(node, bad.found, bad.allowed)
+        return None
 
 
 def _bounded(data: bytes, limit: int) -> bytes:
@@ -60,6 +68,8 @@ _SOURCES: dict[str, Callable[[Decoder, str, int], bytes]] = {
     "file": lambda decoder, text, limit: decoder.outside.read(text, limit),
     "base64": _decoded,
 }
+
+_FIELDS = (*_SOURCES, "template")
 
 CONTENT: dict[type, Spelling] = {Content: content}
 
@@ -112,5 +122,3 @@ def _like(node: Node, value: str | list[Node] | dict[str, Node]) -> Node:
 
 
 FIELDS: dict[str, Callable[[Node], Node]] = {"public_keys": public_keys, "tokens": tokens}
-
-__all__ = ["BROKEN", "CONTENT", "FIELDS"]

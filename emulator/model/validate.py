@@ -1,18 +1,95 @@
-"""Rules between fields."""
+"""The rules that look further than one field; each mistake names the value that has it.
+
+A rule sees an instance whose fields have the right types. It runs only if nothing in its fields
+was broken: rules over half-read lists would report mistakes that nobody made.
+"""
 
 from __future__ import annotations
-from collections.abc import Iterator
+
+import posixpath
+import re
+from collections.abc import Callable, Iterator
+
 import msgspec
-from emulator.model.instance import Instance
 
+from emulator.model.instance import MIB, Instance
+from emulator.model.mistake import Mistake, again, numbered
+from emulator.model.rules_keys import public_keys
+from emulator.model.rules_network import address_mistake, interfaces
 
-class Mistake(msgspec.Struct, frozen=True):
-    path: str
-    found: str
-    allowed: str
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_FILES = 16 * MIB
+_VENDOR = 1 * MIB
+_SOCKET = 107  # bytes: sun_path of unix(7), without its final NUL
+
+Rule = Callable[[Instance, frozenset[str]], Iterator[Mistake]]
 
 
 def mistakes(
     instance: Instance, written: frozenset[str], broken: frozenset[str]
 ) -> Iterator[Mistake]:
-    return iter(())
+    """Give the mistakes of ``instance``.
+
+    ``written`` holds the paths that its description has, ``broken`` the fields that could not be
+    read and stand at their defaults.
+    """
+    for field, rule in _RULES.items():
+        if field not in broken:
+            yield from rule(instance, written)
+
+
+def _hostname(instance: Instance, _written: frozenset[str]) -> Iterator[Mistake]:
+    # RFC 1123, 2.1: what ends in a number is to be read as an address.
+    if instance.hostname.rpartition(".")[2].isdecimal():
+        yield Mistake.at("hostname", instance.hostname, "a last part that is not only digits")
+
+
+def _uuid(instance: Instance, _written: frozenset[str]) -> Iterator[Mistake]:
+    if instance.uuid and not _UUID.fullmatch(instance.uuid):
+        allowed = "a UUID such as 0d9f6b3e-5a3c-4f57-9d3b-6f1c2d7e8a90"
+        yield Mistake.at("uuid", instance.uuid, allowed)
+
+
+def _files(instance: Instance, _written: frozenset[str]) -> Iterator[Mistake]:
+    paths = [file.path for file in instance.files]
+    for index, path in enumerate(paths):
+        if path != posixpath.normpath(path) or path.startswith("//") or path == "/":
+            allowed = "the plain path of a file, without '.', '..', '//' or a final '/'"
+            yield Mistake.at(f"files[{index}].path", path, allowed)
+    yield from again(numbered("files[{}].path", paths), "each path once")
+    size = sum(len(file.content.data) for file in instance.files)
+    if size > _FILES:
+        yield Mistake("files", f"{size} bytes in all", f"at most {_FILES} bytes in all")
+
+
+def _tokens(instance: Instance, _written: frozenset[str]) -> Iterator[Mistake]:
+    audiences = [token.audience for token in instance.tokens]
+    yield from again(numbered("tokens[{}].audience", audiences), "each audience once")
+
+
+def _vendor_data2(instance: Instance, _written: frozenset[str]) -> Iterator[Mistake]:
+    size = len(msgspec.json.encode(instance.vendor_data2))
+    if size > _VENDOR:
+        yield Mistake("vendor_data2", f"{size} bytes of JSON", f"at most {_VENDOR} bytes")
+
+
+def _peer(instance: Instance, _written: frozenset[str]) -> Iterator[Mistake]:
+    for index, address in enumerate(instance.peer.addresses):
+        yield from address_mistake(f"peer.addresses[{index}]", address)
+    own = numbered("peer.addresses[{}]", instance.peer.addresses)
+    yield from again(own, "each address once")
+    if len(instance.peer.socket.encode()) > _SOCKET:
+        allowed = f"a path of at most {_SOCKET} bytes, as the kernel takes"
+        yield Mistake.at("peer.socket", instance.peer.socket, allowed)
+
+
+_RULES: dict[str, Rule] = {
+    "hostname": _hostname,
+    "uuid": _uuid,
+    "public_keys": public_keys,
+    "interfaces": interfaces,
+    "files": _files,
+    "vendor_data2": _vendor_data2,
+    "tokens": _tokens,
+    "peer": _peer,
+}

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 import yaml
 
 from emulator.errors import ConfigError, Problem
-from emulator.model.document import Node, Unfit, quoted
+from emulator.model.document import Node, Unfit, Value, quoted
 
 MAX_DEPTH = 64
 MAX_NODES = 100_000
@@ -41,12 +42,34 @@ _MERGE = "<<"
 
 
 class _Open(msgspec.Struct):
-    """A list or mapping whose end has not been seen yet."""
+    """A list or mapping whose end has not been seen yet; ``mapping`` is ``None`` for a list."""
 
     node: Node
+    anchor: str | None
+    items: list[Node]
+    mapping: dict[str, Node] | None
+    merged: list[Node]
     key: str | None = None
     merge: bool = False
-    merged: list[Node] = []
+
+    def wants_key(self) -> bool:
+        return self.mapping is not None and self.key is None
+
+    def here(self) -> str:
+        """Give the path of the value that comes next."""
+        if self.mapping is None:
+            return f"{self.node.field}[{len(self.items)}]"
+        return _below(self.node.field, self.key or "")
+
+    def put(self, node: Node) -> None:
+        if self.mapping is None:
+            self.items.append(node)
+            return
+        if self.merge:
+            self.merged.append(node)
+        elif self.key is not None:
+            self.mapping.setdefault(self.key, node)
+        self.key = None
 
 
 def compose(text: str, file: str, line: int = 0, field: str = "") -> Node:
@@ -82,7 +105,6 @@ class _Composer:
         self._line = line or 1
         self._open: list[_Open] = []
         self._anchors: dict[str, Node | None] = {}
-        self._naming: list[str | None] = []
         self._count = 0
         self._documents = 0
         self.problems: list[Problem] = []
@@ -102,35 +124,22 @@ class _Composer:
     def run(self, text: str) -> None:
         """Read all events; a fatal one raises ``Unfit``."""
         for event in _events(text):
-            self.at(event.start_mark.line)
+            self.at(event.start_mark.line if event.start_mark else 0)
             handler = _HANDLERS.get(type(event))
             if handler is not None:
                 handler(self, event)
 
-    def _node(self, value: object, raw: str = "") -> Node:
+    def _node(self, value: Value, raw: str = "") -> Node:
         self._count += 1
         if self._count > MAX_NODES:
-            raise Unfit(
-                f"more than {MAX_NODES} values", "a smaller document (aliases count as copies)"
-            )
-        return Node(
-            value=value,  # type: ignore[arg-type]
-            file=self._file,
-            line=self._line,
-            field=self._here(),
-            raw=raw,
-        )
+            allowed = "a smaller document (an alias counts as what it repeats)"
+            raise Unfit(f"more than {MAX_NODES} values", allowed)
+        return Node(value=value, file=self._file, line=self._line, field=self._here(), raw=raw)
 
     def _here(self) -> str:
-        """Give the path of the value that comes next."""
-        if not self._open:
-            return self._field
-        top = self._open[-1]
-        if isinstance(top.node.value, list):
-            return f"{top.node.field}[{len(top.node.value)}]"
-        return _below(top.node.field, top.key or "")
+        return self._open[-1].here() if self._open else self._field
 
-    def document(self, _event: yaml.Event) -> None:
+    def document(self, _event: object) -> None:
         self._documents += 1
         if self._documents > 1:
             raise Unfit("a second document (---)", "one document in each file")
@@ -139,44 +148,41 @@ class _Composer:
         raw = event.value
         if not raw.isascii() and _SURROGATE.search(raw):
             raise Unfit("half of a surrogate pair", "text that UTF-8 can carry")
-        top = self._open[-1] if self._open else None
-        if top is not None and isinstance(top.node.value, dict) and top.key is None:
-            self._key(top, event)
-            return
-        self._put(self._node(_resolve(event), raw), event.anchor)
+        if self._open and self._open[-1].wants_key():
+            self._key(self._open[-1], event)
+        else:
+            self._put(self._node(_resolve(event), raw), event.anchor)
 
     def _key(self, top: _Open, event: yaml.ScalarEvent) -> None:
-        keys = top.node.value
-        assert isinstance(keys, dict)
-        top.merge = event.value == _MERGE and event.implicit[0]
-        if event.value in keys and not top.merge:
-            first = keys[event.value].line
-            self.refuse(
-                f"the key {quoted(event.value)} again (first on line {first})",
-                "each key once",
-                _below(top.node.field, event.value),
-            )
-        top.key = event.value
+        name = event.value
+        top.merge = name == _MERGE and event.implicit[0]
+        before = (top.mapping or {}).get(name)
+        if before is not None and not top.merge:
+            found = f"the key {quoted(name)} again (first on line {before.line})"
+            self.refuse(found, "each key once", _below(top.node.field, name))
+        top.key = name
 
     def alias(self, event: yaml.AliasEvent) -> None:
-        target = self._anchors.get(event.anchor, event)
+        name = event.anchor or ""
+        if name not in self._anchors:
+            raise Unfit(f"the alias *{name}", f"an anchor &{name} before it")
+        target = self._anchors[name]
         if target is None:
-            raise Unfit(f"the alias *{event.anchor} inside itself", "no cycles")
-        if not isinstance(target, Node):
-            raise Unfit(f"the alias *{event.anchor}", f"an anchor &{event.anchor} before it")
-        top = self._open[-1]
-        if isinstance(top.node.value, dict) and top.key is None:
-            raise Unfit(f"the alias *{event.anchor} as a key", "text as a key")
+            raise Unfit(f"the alias *{name} inside itself", "no cycles")
+        if self._open[-1].wants_key():
+            raise Unfit(f"the alias *{name} as a key", "text as a key")
         self._put(self._copy(target, self._here()), None)
 
     def _copy(self, node: Node, field: str) -> Node:
-        copy = self._node(node.value, node.raw)
+        copy = self._node(None, node.raw)
         copy.field = field
-        copy.line = self._fixed or node.line
+        copy.line = node.line
         if isinstance(node.value, list):
             copy.value = [self._copy(n, f"{field}[{i}]") for i, n in enumerate(node.value)]
         elif isinstance(node.value, dict):
             copy.value = {k: self._copy(n, _below(field, k)) for k, n in node.value.items()}
+        else:
+            copy.value = node.value
         return copy
 
     def start(self, event: yaml.CollectionStartEvent) -> None:
@@ -184,51 +190,39 @@ class _Composer:
             raise Unfit(f"the tag {_tag(event.tag)}", "no tags")
         if len(self._open) >= MAX_DEPTH:
             raise Unfit(f"nesting deeper than {MAX_DEPTH}", "a flatter document")
-        top = self._open[-1] if self._open else None
-        if top is not None and isinstance(top.node.value, dict) and top.key is None:
+        if self._open and self._open[-1].wants_key():
             raise Unfit("a list or mapping as a key", "text as a key")
-        node = self._node({} if isinstance(event, yaml.MappingStartEvent) else [])
+        items: list[Node] = []
+        mapping: dict[str, Node] | None = {} if isinstance(event, yaml.MappingStartEvent) else None
+        node = self._node(items if mapping is None else mapping)
         if event.anchor is not None:
             self._anchors[event.anchor] = None
-        self._naming.append(event.anchor)
-        self._open.append(_Open(node, merged=[]))
+        self._open.append(_Open(node, event.anchor, items, mapping, []))
 
-    def end(self, _event: yaml.Event) -> None:
+    def end(self, _event: object) -> None:
         done = self._open.pop()
         for other in done.merged:
-            self._merge(done.node, other)
-        self._put(done.node, self._naming.pop())
+            self._merge(done, other)
+        self._put(done.node, done.anchor)
 
-    def _merge(self, into: Node, other: Node) -> None:
-        sources = other.value if isinstance(other.value, list) else [other]
-        assert isinstance(into.value, dict)
-        for source in sources:
-            if not isinstance(source.value, dict):
-                raise Unfit(
-                    "something else than a mapping after <<", "a mapping, or a list of them"
-                )
+    def _merge(self, into: _Open, other: Node) -> None:
+        for source in other.value if isinstance(other.value, list) else [other]:
+            if not isinstance(source.value, dict) or into.mapping is None:
+                raise Unfit("no mapping after <<", "a mapping, or a list of them")
             for key, node in source.value.items():
-                if key not in into.value:
-                    into.value[key] = self._copy(node, _below(into.field, key))
+                if key not in into.mapping:
+                    into.mapping[key] = self._copy(node, _below(into.node.field, key))
 
     def _put(self, node: Node, anchor: str | None) -> None:
         if anchor is not None:
             self._anchors[anchor] = node
-        if not self._open:
+        if self._open:
+            self._open[-1].put(node)
+        else:
             self.root = node
-            return
-        top = self._open[-1]
-        if isinstance(top.node.value, list):
-            top.node.value.append(node)
-        elif isinstance(top.node.value, dict) and top.key is not None:
-            if top.merge:
-                top.merged.append(node)
-            else:
-                top.node.value.setdefault(top.key, node)
-            top.key = None
 
 
-_HANDLERS: dict[type[yaml.Event], Callable[[_Composer, yaml.Event], None]] = {
+_HANDLERS: dict[type[yaml.Event], Callable[[_Composer, Any], None]] = {
     yaml.DocumentStartEvent: _Composer.document,
     yaml.ScalarEvent: _Composer.scalar,
     yaml.AliasEvent: _Composer.alias,
@@ -236,7 +230,7 @@ _HANDLERS: dict[type[yaml.Event], Callable[[_Composer, yaml.Event], None]] = {
     yaml.MappingStartEvent: _Composer.start,
     yaml.SequenceEndEvent: _Composer.end,
     yaml.MappingEndEvent: _Composer.end,
-}  # type: ignore[assignment]
+}
 
 
 def _events(text: str) -> Iterator[yaml.Event]:
@@ -256,7 +250,7 @@ def _tag(tag: str) -> str:
     return tag.replace("tag:yaml.org,2002:", "!!")
 
 
-def _resolve(event: yaml.ScalarEvent) -> None | bool | int | float | str:
+def _resolve(event: yaml.ScalarEvent) -> bool | int | float | str | None:
     """Give a scalar's value; an explicit tag other than text's is refused."""
     raw: str = event.value
     if event.tag is not None and event.tag not in _TEXT_TAGS:

@@ -32,10 +32,7 @@ def read_file(path: str, vocabulary: Vocabulary, files: Files) -> Built:
 def _text(path: str, files: Files) -> str:
     line = 0
     try:
-        data = files.read(path, MAX_BYTES)
-        if not data.strip():
-            raise Unfit("an empty file", "a YAML mapping with at least name")
-        return data.decode("utf-8-sig")
+        return files.read(path, MAX_BYTES).decode("utf-8-sig")
     except Unfit as bad:
         found, allowed = bad.found, bad.allowed
     except UnicodeDecodeError as error:

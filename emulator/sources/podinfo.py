@@ -1,0 +1,166 @@
+"""A pod's downward-API folder -> one instance: how KubeVirt feeds the service.
+
+::
+
+    annotations            downward API, metadata.annotations (a VM's template carries them)
+    labels                 downward API, metadata.labels; only the machine's name is taken
+    tokens/token           projected ServiceAccount token of the default audience
+    tokens/NAME            further ones, each for an audience
+    secrets/user-data      a Secret or ConfigMap with user data, likewise vendor-data
+
+Nothing else of the pod reaches the guest, neither its name, nor its addresses, nor its node.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from emulator.errors import ConfigError, Problem
+from emulator.model.build import Built, build
+from emulator.model.decode import Outside
+from emulator.model.document import Node, Unfit, Value, quoted
+from emulator.model.vocabulary import Vocabulary
+from emulator.sources.annotations import PREFIX, fields, put
+from emulator.sources.downward import parse
+from emulator.sources.files import Files
+
+MAX_BYTES = 4 << 20
+"""Kubernetes allows 256 KiB of annotations, which quoting may make several times longer."""
+
+NAME_LABELS = ("vm.kubevirt.io/name", "kubevirt.io/domain")
+"""Where KubeVirt writes the machine's name: since 1.7, and before (contract 6.2)."""
+
+_SECRETS = {
+    "user_data": ("user-data", "userdata"),
+    "vendor_data": ("vendor-data", "vendordata"),
+}
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_TRUE_OF_POD = {"IMDS_NAMESPACE": "namespace", "IMDS_SA_NAME": "service_account"}
+
+Found = Mapping[str, tuple[int, str]]
+
+
+def read_pod(
+    folder: str, vocabulary: Vocabulary, files: Files, environment: Mapping[str, str]
+) -> Built:
+    """Give the instance in ``folder``; raise ``ConfigError`` with every problem.
+
+    ``environment`` may hold what kubevirt-imds takes from there: ``IMDS_NAMESPACE`` and
+    ``IMDS_SA_NAME``, which win over annotations since the pod cannot be wrong about itself,
+    ``IMDS_VM_NAME`` and ``IMDS_TOKEN_PATH``, which are defaults.
+    """
+    pod = _Pod(folder.rstrip("/") or "/", files, environment)
+    found = pod.parsed("annotations", needed=True)
+    pod.problems += fields(found, pod.root.file, vocabulary, pod.root)
+    pod.identity(found)
+    pod.secrets()
+    pod.tokens(found)
+    try:
+        built = build(pod.root, vocabulary, Outside(read=pod.read, locate=lambda path: path))
+    except ConfigError as error:
+        raise ConfigError(*pod.problems, *error.problems) from None
+    if pod.problems:
+        raise ConfigError(*pod.problems)
+    return built
+
+
+class _Pod:
+    """The document that is put together from a pod's folder."""
+
+    def __init__(self, folder: str, files: Files, environment: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._files = files
+        self._environment = environment
+        self._mounted: list[str] = []
+        self.problems: list[Problem] = []
+        self._fields: dict[str, Node] = {}
+        self.root = Node(value=self._fields, file=f"{folder}/annotations", line=0)
+
+    def read(self, path: str, limit: int) -> bytes:
+        """Read a mounted Secret; who writes annotations must not read the sidecar's files."""
+        if path not in self._mounted:
+            raise Unfit(f"the file {quoted(path)}", "no files in annotations")
+        return self._files.read(path, limit)
+
+    def parsed(self, name: str, *, needed: bool) -> Found:
+        path = f"{self._folder}/{name}"
+        try:
+            data = self._files.read(path, MAX_BYTES)
+        except Unfit as bad:
+            if needed:
+                self.problems.append(Problem(path, 0, "", bad.found, bad.allowed))
+            return {}
+        return parse(data, path, self.problems)
+
+    def identity(self, annotations: Found) -> None:
+        """Fill in who the machine is, from its pod."""
+        for variable, field in _TRUE_OF_POD.items():
+            if self._environment.get(variable):
+                self._fields[field] = self._variable(variable)
+        if "name" in self._fields:
+            return
+        if self._environment.get("IMDS_VM_NAME"):
+            self._fields["name"] = self._variable("IMDS_VM_NAME")
+            return
+        labels = self.parsed("labels", needed=False)
+        for key in NAME_LABELS:
+            for kind, found in (("labels", labels), ("annotations", annotations)):
+                if key in found:
+                    line, name = found[key]
+                    file = f"{self._folder}/{kind}"
+                    self._fields["name"] = Node(value=name, file=file, line=line, field=key)
+                    return
+        allowed = f"the machine's name here or in the label {' or '.join(NAME_LABELS)}"
+        self.problems.append(self.root.problem("nothing", allowed, f"{PREFIX}name"))
+        self._fields["name"] = self._node("unnamed", "")
+
+    def secrets(self) -> None:
+        """Take user data and vendor data from a mounted Secret."""
+        present = self._files.names(f"{self._folder}/secrets")
+        for field, names in _SECRETS.items():
+            for name in names:
+                if name in present:
+                    path = f"{self._folder}/secrets/{name}"
+                    self._mounted.append(path)
+                    where = Node(value=path, file=path, line=0, raw=path)
+                    source = Node(value={"file": where}, file=path, line=0)
+                    self._put(field, source)
+
+    def _put(self, field: str, source: Node) -> None:
+        try:
+            put(self.root, field, source, source.file)
+        except Unfit as bad:
+            self.problems.append(source.problem(bad.found, bad.allowed))
+
+    def tokens(self, annotations: Found) -> None:
+        """Give the default token and those of further audiences."""
+        folder = f"{self._folder}/tokens"
+        default = self._environment.get("IMDS_TOKEN_PATH") or f"{folder}/token"
+        named = {name: name for name in self._files.names(folder) if name != "token"}
+        key = f"{PREFIX}token-audiences"
+        line = 0
+        if key in annotations:
+            line, text = annotations[key]
+            parts = (part.strip().partition("=") for part in text.split(",") if part.strip())
+            named = {name.strip(): (audience or name).strip() for name, _, audience in parts}
+        entries = [self._token("", default, line)]
+        for name, audience in named.items():
+            if _FILE_NAME.fullmatch(name):
+                entries.append(self._token(audience, f"{folder}/{name}", line))
+            else:
+                allowed = "the name of a file in the pod's tokens, or file=audience"
+                self.problems.append(self._node("", key, line).problem(quoted(name), allowed))
+        self._fields["tokens"] = self._node(entries, key, line)
+
+    def _token(self, audience: str, file: str, line: int) -> Node:
+        key = f"{PREFIX}token-audiences"
+        fields = {"audience": self._node(audience, key, line), "file": self._node(file, key, line)}
+        return self._node(fields, key, line)
+
+    def _variable(self, name: str) -> Node:
+        value = self._environment[name]
+        return Node(value=value, file="environment", line=0, field=name, raw=value)
+
+    def _node(self, value: Value, field: str, line: int = 0) -> Node:
+        return Node(value=value, file=self.root.file, line=line, field=field)
