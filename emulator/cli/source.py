@@ -7,25 +7,15 @@ from pathlib import Path
 
 from emulator import sources
 from emulator.dialects import VOCABULARY
-from emulator.model.instance import Instance
-from emulator.ports import SYSTEM
+from emulator.sources import Source
 
 _PACKAGE = Path(__file__).parent.parent
 _SHIPPED = _PACKAGE / "_data" / "sample.yaml"
 SAMPLE = _SHIPPED if _SHIPPED.is_file() else _PACKAGE.parent / "fixtures/instances/sample.yaml"
 
 
-class _Plain:
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def load(self) -> list[Instance]:
-        return sources.load(self._path, VOCABULARY, SYSTEM)
-
-    def fingerprint(self) -> object:
-        return os.stat(self._path).st_mtime_ns
-
-
-def open_source(instances: str, podinfo: str = "") -> _Plain:
-    """Give the source at ``instances`` or ``podinfo``, or the sample for neither."""
-    return _Plain(instances or str(SAMPLE))
+def open_source(instances: str, podinfo: str = "") -> Source:
+    """Give the source at ``podinfo`` (a pod's folder) or ``instances``; the sample for neither."""
+    if podinfo:
+        return sources.open_pod(podinfo, VOCABULARY, environment=os.environ)
+    return sources.open_path(instances or str(SAMPLE), VOCABULARY)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import msgspec
+
 from emulator.dialects import ec2_v1, health, kubevirt, nocloud, openstack
-from emulator.dialects.base import Dialect, Policy
+from emulator.dialects.base import Dialect
 from emulator.model.vocabulary import Vocabulary
 
 DIALECTS: dict[str, Dialect] = {
@@ -20,7 +24,9 @@ VOCABULARY = Vocabulary(
 )
 
 
-def switched_on(chosen: dict[str, Policy]) -> list[tuple[Dialect, Policy]]:
+def switched_on(
+    chosen: Mapping[str, msgspec.Struct],
+) -> list[tuple[Dialect, msgspec.Struct]]:
     """Give the dialects of a machine in the table's order, companions included, with policies."""
     names = set(chosen)
     for name in chosen:

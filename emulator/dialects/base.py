@@ -101,7 +101,7 @@ def content_type(name: str) -> str:
     return JSON if name.endswith(".json") else TEXT
 
 
-def required(dialect: Dialect, policy: Policy) -> list[str]:
+def required(dialect: Dialect, policy: msgspec.Struct) -> list[str]:
     """Give the header lines that the dialect's example must be asked with."""
     areas = [
         (prefix, area)

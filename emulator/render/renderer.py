@@ -13,7 +13,7 @@ from emulator.core.policy import CompiledArea
 from emulator.core.snapshot import Compiler, Row, Snapshot
 from emulator.core.tree import Node, directories
 from emulator.dialects import DIALECTS, switched_on
-from emulator.dialects.base import Dialect, Leaf, Policy, View, content_type
+from emulator.dialects.base import Dialect, Leaf, View, content_type
 from emulator.errors import ConfigError, Problem
 from emulator.model.instance import Content, Instance
 from emulator.ports import Ports
@@ -29,7 +29,7 @@ class Renderer:
         """Render with ``templates``; ``ports`` tells today's date."""
         self._templates = templates
         self._ports = ports
-        self._areas: dict[tuple[str, Policy], Areas] = {}
+        self._areas: dict[tuple[str, msgspec.Struct], Areas] = {}
         known = frozenset(
             prefix.split("/", 2)[1]
             for dialect in DIALECTS.values()
@@ -59,7 +59,7 @@ class Renderer:
             areas.extend(compiled.values())
         return rows, areas
 
-    def _compiled_areas(self, dialect: Dialect, policy: Policy) -> Areas:
+    def _compiled_areas(self, dialect: Dialect, policy: msgspec.Struct) -> Areas:
         key = (dialect.name, policy)
         if key not in self._areas:
             self._areas[key] = {

@@ -85,7 +85,7 @@ class Server:
         self.start()
         watching = spawn(watch(self._config.reload_seconds, self.reload), "watching the source")
         if any(not t.file for m in self.hub.fleet.machines for t in m.instance.tokens):
-            spawn(self._tokens.prepare(), "preparing the issuer's key")
+            _ = spawn(self._tokens.prepare(), "preparing the issuer's key")
         announce()
         notify("READY=1", self._environ)
         await stop.wait()

@@ -152,6 +152,8 @@ class Exchange(HTTPMessageDelegate):
         else:
             work = self._wait(request, machine, decision.area, reply)
             self._waiting = spawn(work, f"answer to {bounded(request.path)}")
+            # From here on Tornado tells of a hang-up only to who asks for it.
+            self._connection.set_close_callback(self.on_connection_close)
 
     async def _wait(
         self,

@@ -31,7 +31,8 @@ class LastGood:
         if data is None:
             return None
         try:
-            return [self._instance(kept) for kept in msgspec.json.decode(data, type=list[dict])]
+            kept = msgspec.json.decode(data, type=list[dict[str, object]])
+            return [self._instance(fields) for fields in kept]
         except (msgspec.DecodeError, KeyError):
             return None
 

@@ -1,0 +1,181 @@
+"""A change is taken over whole; a broken one leaves the last good state in service."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import pytest
+
+from emulator.dialects import VOCABULARY
+from emulator.errors import ConfigError, Problem
+from emulator.model.instance import Instance
+from emulator.server.lastgood import LastGood
+from emulator.server.proxy import Proxies
+from emulator.server.reload import Reloader, watch
+from tests.server.support import Bench, instance
+
+
+class FakeSource:
+    """Descriptions that a test changes."""
+
+    def __init__(self, *instances: Instance) -> None:
+        self.state = 0
+        self.instances = list(instances)
+        self.broken = False
+
+    def change(self, *instances: Instance, broken: bool = False) -> None:
+        self.state += 1
+        self.instances = list(instances)
+        self.broken = broken
+
+    def load(self) -> list[Instance]:
+        if self.broken:
+            raise ConfigError(Problem("web-1.yaml", 3, "name", "nothing", "text"))
+        return self.instances
+
+    def fingerprint(self) -> object:
+        return self.state
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Instance:
+    return instance(tmp_path, "name: one")
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Instance:
+    return instance(tmp_path, "name: two")
+
+
+def reloader(source: FakeSource, bench: Bench, last_good: LastGood | None = None) -> Reloader:
+    nobody = Proxies(frozenset(), b"")
+    return Reloader(source, bench.backing, sole=False, proxies=nobody, last_good=last_good)
+
+
+def test_nothing_changes_while_nothing_changed(bench: Bench, one: Instance) -> None:
+    made = reloader(FakeSource(one), bench)
+    assert made.again(made.first()) is None
+
+
+def test_a_change_is_taken_over_and_what_is_equal_is_kept(
+    bench: Bench, one: Instance, two: Instance
+) -> None:
+    source = FakeSource(one)
+    made = reloader(source, bench)
+    first = made.first()
+    source.change(one, two)
+    second = made.again(first)
+    assert second is not None
+    assert [machine.instance.name for machine in second.machines] == ["one", "two"]
+    assert second.machines[0] is first.machines[0]
+
+
+def test_broken_input_is_reported_once_and_never_taken(
+    bench: Bench, one: Instance, two: Instance, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = FakeSource(one)
+    made = reloader(source, bench)
+    first = made.first()
+    source.change(broken=True)
+    with caplog.at_level(logging.ERROR):
+        assert made.again(first) is None
+        assert made.again(first) is None
+    assert caplog.text.count("web-1.yaml:3") == 1
+    assert "web-1.yaml:3" in made.problem
+    source.change(two)
+    assert made.again(first) is not None
+    assert made.problem == ""
+
+
+def test_what_cannot_be_rendered_is_broken_input(tmp_path: Path, bench: Bench) -> None:
+    source = FakeSource(instance(tmp_path, "name: one"))
+    made = reloader(source, bench)
+    first = made.first()
+    text = "name: one\nuser_data: {text: '{{ nobody }}', template: true}"
+    source.change(instance(tmp_path, text))
+    assert made.again(first) is None
+    assert "nobody" in made.problem
+
+
+def test_sighup_reads_again_whatever_the_fingerprint(bench: Bench, one: Instance) -> None:
+    made = reloader(FakeSource(one), bench)
+    first = made.first()
+    made.forget()
+    assert made.again(first) is not None
+
+
+def test_a_broken_start_stops(bench: Bench) -> None:
+    source = FakeSource()
+    source.change(broken=True)
+    with pytest.raises(ConfigError):
+        reloader(source, bench).first()
+
+
+def last_good(bench: Bench) -> LastGood:
+    return LastGood(bench.state, "web-1.yaml", VOCABULARY)
+
+
+RICH = """
+name: rich
+dialects: {openstack: {}, nocloud: {}}
+user_data: {base64: AAH/}
+interfaces: [{mac: "52:54:00:00:00:02", addresses: [10.0.0.2/24]}]
+public_keys: []
+"""
+
+
+def test_a_broken_start_may_go_on_from_what_was_good(
+    tmp_path: Path, bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    rich = instance(tmp_path, RICH)
+    source = FakeSource(rich)
+    reloader(source, bench, last_good(bench)).first()
+    source.change(broken=True)
+    with caplog.at_level(logging.CRITICAL):
+        again = reloader(source, bench, last_good(bench))
+        fleet = again.first()
+    assert [machine.instance for machine in fleet.machines] == [rich]
+    assert again.problem
+
+
+def test_without_anything_kept_a_broken_start_stops(bench: Bench) -> None:
+    source = FakeSource()
+    source.change(broken=True)
+    with pytest.raises(ConfigError):
+        reloader(source, bench, last_good(bench)).first()
+
+
+@pytest.mark.parametrize("kept", [b"{", b'[{"name": "x"}]', b'[{"dialects": {}, "sections": {}}]'])
+def test_what_another_version_kept_is_passed_over(bench: Bench, kept: bytes) -> None:
+    last_good(bench).save([])
+    for path in bench.state.path("last-good").iterdir():
+        path.write_bytes(kept)
+    assert last_good(bench).load() is None
+
+
+def test_state_that_cannot_be_written_stops_nobody(
+    bench: Bench, one: Instance, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.state.path("x").parent.mkdir(parents=True)
+    bench.state.path("last-good").write_text("in the way")
+    with caplog.at_level(logging.WARNING):
+        reloader(FakeSource(one), bench, last_good(bench)).first()
+    assert "cannot keep" in caplog.text
+
+
+def test_the_watch_goes_on() -> None:
+    async def main() -> None:
+        calls = asyncio.Semaphore(0)
+        task = asyncio.create_task(watch(0, calls.release))
+        for _ in range(3):
+            await asyncio.wait_for(calls.acquire(), 10)
+        task.cancel()
+
+    asyncio.run(main())
