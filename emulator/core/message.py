@@ -86,6 +86,10 @@ class ServiceToken(msgspec.Struct, frozen=True):
     token: str
     expires: float | None
 
+    def __repr__(self) -> str:
+        """Keep the token out of logs and tracebacks."""
+        return f"ServiceToken(..., expires={self.expires})"
+
 
 class Services(Protocol):
     """What the computed paths of one virtual machine may use."""

@@ -145,6 +145,11 @@ def test_what_is_given_always_has_a_fifth_of_its_life_left(
         assert claims(given_token.token)["aud"] == [audience]
 
 
+def test_a_token_does_not_show_where_it_is_represented(fake_ports: FakePorts) -> None:
+    issued = give(Tokens(fake_ports.ports, Store(STORED), URL))
+    assert issued.token not in f"{issued} {issued!r} {[issued]}"
+
+
 def test_machines_do_not_share_tokens(fake_ports: FakePorts) -> None:
     tokens = Tokens(fake_ports.ports, Store(STORED), URL)
     other = Instance(name="other", namespace="shop", service_account="web", uuid="2")
