@@ -22,7 +22,6 @@ class Refusal(StrEnum):
     FORWARDED = "forwarded"
     METHOD = "method"
     NOT_FOUND = "not-found"
-    TOO_LARGE = "too-large"
     UNAVAILABLE = "unavailable"
 
 
@@ -35,7 +34,6 @@ DEFAULTS: Mapping[Refusal, Reply] = {
     Refusal.FORWARDED: Reply(403, b"403 Forbidden\n"),
     Refusal.METHOD: Reply(405, b"405 Method Not Allowed\n"),
     Refusal.NOT_FOUND: Reply(404, b"404 Not Found\n"),
-    Refusal.TOO_LARGE: Reply(413, b"413 Content Too Large\n"),
     Refusal.UNAVAILABLE: Reply(500, b"500 Internal Server Error\n"),
 }
 
