@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import re
 from collections.abc import Awaitable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -20,7 +22,7 @@ from emulator.core.paths import split_target
 from emulator.core.policy import Refusal
 from emulator.dialects.base import Policy
 from emulator.errors import TokenUnavailable
-from emulator.model.derive import complete, named
+from emulator.model.derive import complete
 from emulator.model.instance import (
     Bond,
     Content,
@@ -121,7 +123,7 @@ TOKENS = {"": ServiceToken("h.c.s", 1_767_225_600.0), "vault": ServiceToken("opa
 
 
 def snapshot(instance: Instance) -> Snapshot:
-    return RENDERER.snapshot(complete(named(instance)))
+    return RENDERER.snapshot(complete(instance))
 
 
 def decide(
@@ -498,6 +500,27 @@ def test_machines_without_the_dialect_see_none_of_it() -> None:
     served = snapshot(Instance(name="vm", dialects={"nocloud": Policy()}))
     for path in ("/v1/token", "/v1/identity", "/v1/instance", "/imds/v1/hostname"):
         assert ask(served, path, headers={}).status == 404
+
+
+def test_the_documented_hwdb_entry_leads_to_values(full: Snapshot) -> None:
+    page = (Path(__file__).parents[2] / "docs/dialects/kubevirt.md").read_text()
+    settings = dict(re.findall(r"^ IMDS_([A-Z0-9_]+)=(.+)$", page, re.MULTILINE))
+    base = settings["DATA_URL"].removeprefix("http://169.254.169.254")
+    name, _, value = settings["EXTRA_HEADER"].partition(": ")
+    keys = {key: path for key, path in settings.items() if key.startswith("KEY_")}
+    assert len(keys) == 7
+    for path in keys.values():
+        assert ask(full, base + path, headers={name: value}).status == 200
+
+
+def test_every_plain_text_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs/dialects/kubevirt.md").read_text()
+    table = page.partition("### Plain texts")[2].partition("## Refusals")[0]
+    for path in PLAIN:
+        parts = ["I" if part.isdecimal() else part for part in path.split("/")]
+        shown = {"tags": "KEY", "meta": "KEY"}.get(parts[0], "/".join(parts[-1:]))
+        listed = "/".join(parts[-2:]) if parts[-1] == "I" else shown
+        assert re.search(rf"[`/]{re.escape(listed)}`", table), path
 
 
 _KEYS = st.text(min_size=1, max_size=20) | st.text("ab/.%?", min_size=1, max_size=5)
