@@ -110,6 +110,7 @@ def test_inherited_descriptors_are_served_and_systemd_is_told(tmp_path: Path) ->
     notify = tmp_path / "notify"
     starter = (
         "import os, sys; os.environ['LISTEN_PID'] = str(os.getpid());"
+        "os.dup2(int(sys.argv.pop(1)), 3);"
         "os.execv(sys.executable, [sys.executable, '-m', 'emulator', 'serve', *sys.argv[1:]])"
     )
     with (
@@ -121,13 +122,13 @@ def test_inherited_descriptors_are_served_and_systemd_is_told(tmp_path: Path) ->
         environ = {**os.environ, "LISTEN_FDS": "1", "NOTIFY_SOCKET": str(notify)}
         process = subprocess.Popen(
             [
-                *(sys.executable, "-c", starter, MINIMAL, "--operator", "off"),
+                *(sys.executable, "-c", starter, str(given.fileno())),
+                *(MINIMAL, "--operator", "off"),
                 *("--listen", f"unix:{tmp_path / 'other'}", "--state", str(tmp_path)),
             ],
             env=environ,
             stderr=subprocess.DEVNULL,
-            preexec_fn=lambda: os.dup2(given.fileno(), 3),
-            pass_fds=[3],
+            pass_fds=[given.fileno()],
         )
         try:
             assert supervisor.recv(64) == b"READY=1"

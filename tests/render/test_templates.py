@@ -1,0 +1,107 @@
+"""Templates come from three places, run in a sandbox, and say where they fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from emulator.errors import ConfigError
+from emulator.render.templates import SOURCE, Templates
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    folder = tmp_path / "templates"
+    (folder / "openstack").mkdir(parents=True)
+    return folder
+
+
+def failure(own: Path, text: str) -> str:
+    (own / "openstack" / "x.j2").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        Templates(str(own)).render("openstack", "x", {})
+    return str(caught.value)
+
+
+def test_the_owners_template_comes_first(own: Path) -> None:
+    (own / "openstack" / "meta_data.json.j2").write_text("mine")
+    templates = Templates(str(own))
+    assert templates.render("openstack", "meta_data.json", {}) == b"mine"
+    assert templates.added("openstack") == []
+
+
+def test_what_the_owner_adds_is_named(own: Path) -> None:
+    for name in ("site.json.j2", "deep/er.j2", "README", "meta_data.json.j2"):
+        path = own / "openstack" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("")
+    assert Templates(str(own)).added("openstack") == ["deep/er", "site.json"]
+    assert Templates(str(own)).added("nocloud") == []
+
+
+def test_a_folder_that_is_missing_is_said() -> None:
+    with pytest.raises(ConfigError, match="no such folder"):
+        Templates("/missing")
+
+
+def test_a_syntax_error_names_file_and_line(own: Path) -> None:
+    said = failure(own, "one\n{% if %}")
+    assert said.startswith(f"{own}/openstack/x.j2:2: found a template error:")
+
+
+def test_an_undefined_name_names_file_and_line(own: Path) -> None:
+    said = failure(own, "one\ntwo\n{{ nobody }}")
+    assert said.startswith(f"{own}/openstack/x.j2:3: found a template that fails: UndefinedError:")
+
+
+def test_a_missing_template_is_said(own: Path) -> None:
+    assert "no template openstack/nowhere" in failure(own, "{% include 'openstack/nowhere' %}")
+
+
+@pytest.mark.parametrize(
+    "escape",
+    [
+        "{{ ''.__class__.__mro__ }}",
+        "{{ self.__init__.__globals__ }}",
+        "{{ cycler.__init__.__globals__.os }}",
+        "{{ lipsum.__globals__ }}",
+        "{{ dict.__base__.__subclasses__() }}",
+        "{{ range(10 ** 9) | list }}",
+        "{{ '%s' | format(range.__doc__.__class__) }}",
+        "{{ [].append(1) }}",
+        "{% include '../../pyproject.toml' %}",
+        "{% include '/etc/passwd' %}",
+    ],
+)
+def test_a_hostile_template_reaches_nothing(own: Path, escape: str) -> None:
+    assert "found" in failure(own, escape)
+
+
+def test_a_document_cannot_grow_without_bound(own: Path) -> None:
+    bomb = "{% for a in range(9999) %}{% for b in range(9999) %}xxxxxxxx{% endfor %}{% endfor %}"
+    assert "grows beyond" in failure(own, bomb)
+
+
+def test_a_text_is_expanded_where_its_owner_asked() -> None:
+    templates = Templates()
+    assert templates.expand(b"{{ x | json }}", {"x": [1, "a"]}, "user_data", "vm") == b'[1,"a"]'
+    with pytest.raises(ConfigError, match="vm:2: user_data: found"):
+        templates.expand(b"\n{{ y }}", {}, "user_data", "vm")
+    with pytest.raises(ConfigError, match="user_data"):
+        templates.expand(b"\xff", {}, "user_data", "vm")
+
+
+def test_the_filters_do_what_they_say() -> None:
+    source = b"{{ raw | text }} {{ raw | b64 }} {{ 'a' | b64 }}"
+    assert Templates().expand(source, {"raw": b"a"}, "f", "vm") == b"a YQ== YQ=="
+
+
+def test_every_shipped_template_compiles() -> None:
+    names = list(SOURCE.rglob("*.j2"))
+    assert len(names) >= 8
+    templates = Templates()
+    for path in names:
+        name = path.relative_to(SOURCE)
+        with pytest.raises(ConfigError, match="Undefined"):
+            templates.render(name.parts[0], str(Path(*name.parts[1:]))[: -len(".j2")], {})
