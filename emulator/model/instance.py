@@ -17,6 +17,7 @@ from emulator.model.network import (
     AUTOMATIC,
     HOST_PATTERN,
     HOST_WORDS,
+    Address,
     Bond,
     Interface,
     Route,
@@ -151,7 +152,7 @@ class Peer(Value, frozen=True):
     """How the machine is recognised where one server has several."""
 
     addresses: Annotated[
-        tuple[str, ...],
+        tuple[Address, ...],
         Meta(
             max_length=256,
             description="Source addresses it asks from; by default, without a socket, its static "
@@ -182,8 +183,10 @@ class Instance(Value, frozen=True):
     uuid: Annotated[
         str,
         Meta(
+            pattern=r"^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})?$",
+            extra={"allowed": "a UUID such as 0d9f6b3e-5a3c-4f57-9d3b-6f1c2d7e8a90"},
             description="UUID; by default derived from namespace and name, and never one that a "
-            "guest takes for EC2's."
+            "guest takes for EC2's.",
         ),
     ] = ""
     service_account: Annotated[Name, Meta(description="Its Kubernetes ServiceAccount.")] = (
@@ -259,7 +262,10 @@ class Instance(Value, frozen=True):
     peer: Annotated[Peer, Meta(description="How it is told apart from others.")] = Peer()
     dialects: Annotated[
         dict[str, msgspec.Struct],
-        Meta(description="The dialects it sees, with the policy of each."),
+        Meta(
+            description="The dialects it sees, with the policy of each.",
+            extra={"allowed": "names, or a mapping of names to on, off or a policy"},
+        ),
     ] = msgspec.field(default_factory=dict)
     sections: Annotated[
         dict[str, msgspec.Struct],

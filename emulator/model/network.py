@@ -17,10 +17,16 @@ HOST_WORDS = (
 )
 _LINK_WORDS = "1 to 15 letters, digits, '_', '.' or '-', starting with a letter"
 
+ADDRESS_WORDS = "an IPv4 or IPv6 address without prefix length"
+STATIC_WORDS = (
+    f"an address with its prefix length (192.0.2.7/24), or one of {', '.join(AUTOMATIC)}"
+)
+NETWORK_WORDS = "a network with its prefix length and no host bits (198.51.100.0/24)"
+
 LinkName = Annotated[
     str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,14}$", extra={"allowed": _LINK_WORDS})
 ]
-Address = Annotated[str, Meta(extra={"allowed": "an IPv4 or IPv6 address without prefix length"})]
+Address = Annotated[str, Meta(extra={"allowed": ADDRESS_WORDS})]
 Domain = Annotated[str, Meta(max_length=253, pattern=HOST_PATTERN, extra={"allowed": HOST_WORDS})]
 
 
@@ -31,7 +37,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Route(Value, frozen=True):
     """A route beyond the default one."""
 
-    to: Annotated[str, Meta(description="Destination network as CIDR.")]
+    to: Annotated[str, Meta(description="Destination.", extra={"allowed": NETWORK_WORDS})]
     via: Annotated[Address, Meta(description="Gateway, in one of the interface's networks.")]
     metric: Annotated[
         int, Meta(ge=0, le=2**32 - 1, description="Metric; 0 leaves it to the guest.")
@@ -88,19 +94,26 @@ class Interface(Value, frozen=True):
     mac: Annotated[
         str,
         Meta(
+            pattern=r"^([0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5})?$",
+            extra={"allowed": "a MAC address such as 52:54:00:12:34:56"},
             description="MAC address, kept in lower case; required for a physical interface. A "
             "bond takes its first member's, a VLAN its link's.",
         ),
     ] = ""
     mtu: Annotated[
-        int, Meta(description="MTU, bytes, 68 to 65535; 0 leaves it to DHCP or the guest.")
+        int,
+        Meta(
+            ge=0,
+            le=65_535,
+            extra={"allowed": "68 to 65535 bytes, or 0"},
+            description="MTU, bytes; 0 leaves it to DHCP or the guest.",
+        ),
     ] = 0
     addresses: Annotated[
-        tuple[str, ...],
+        tuple[Annotated[str, Meta(extra={"allowed": STATIC_WORDS})], ...],
         Meta(
             max_length=256,
-            description="Static addresses as CIDR, and `dhcp4`, `dhcp6`, `slaac`, "
-            "`dhcpv6-stateful`, `dhcpv6-stateless`. Members of a bond have none.",
+            description="Static addresses, and how others are got. Members of a bond have none.",
         ),
     ] = ("dhcp4",)
     gateways: Annotated[

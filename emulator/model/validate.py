@@ -7,7 +7,6 @@ was broken: rules over half-read lists would report mistakes that nobody made.
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -17,7 +16,6 @@ from emulator.model.mistake import Mistake, again, numbered
 from emulator.model.rules_keys import public_keys
 from emulator.model.rules_network import address_mistake, interfaces
 
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _FILES = 16 * MIB
 _VENDOR = 1 * MIB
 _SOCKET = 107  # bytes: sun_path of unix(7), without its final NUL
@@ -42,12 +40,6 @@ def _hostname(instance: Instance, _written: frozenset[str]) -> Iterator[Mistake]
     # RFC 1123, 2.1: what ends in a number is to be read as an address.
     if instance.hostname.rpartition(".")[2].isdecimal():
         yield Mistake.at("hostname", instance.hostname, "a last part that is not only digits")
-
-
-def _uuid(instance: Instance, _written: frozenset[str]) -> Iterator[Mistake]:
-    if instance.uuid and not _UUID.fullmatch(instance.uuid):
-        allowed = "a UUID such as 0d9f6b3e-5a3c-4f57-9d3b-6f1c2d7e8a90"
-        yield Mistake.at("uuid", instance.uuid, allowed)
 
 
 def _files(instance: Instance, _written: frozenset[str]) -> Iterator[Mistake]:
@@ -85,7 +77,6 @@ def _peer(instance: Instance, _written: frozenset[str]) -> Iterator[Mistake]:
 
 _RULES: dict[str, Rule] = {
     "hostname": _hostname,
-    "uuid": _uuid,
     "public_keys": public_keys,
     "interfaces": interfaces,
     "files": _files,

@@ -33,26 +33,32 @@ _SAY: dict[type[inspect.Type], str] = {
 
 def _sized(kind: inspect.Type) -> str:
     if isinstance(kind, inspect.IntType):
-        return "a whole number" + _between(kind.ge, kind.le, "")
+        return "a whole number" + _range(kind.ge, kind.le)
     if isinstance(kind, inspect.StrType):
         if kind.pattern is not None:
             return f"text that matches {kind.pattern}"
-        return "text" + _between(kind.min_length, kind.max_length, " characters", " of")
+        return "text" + _size(kind.min_length, kind.max_length, "characters")
     if isinstance(kind, inspect.VarTupleType):
-        return "a list" + _between(kind.min_length, kind.max_length, " items", " of")
+        return "a list" + _size(kind.min_length, kind.max_length, "items")
     if isinstance(kind, inspect.DictType):
-        return "a mapping" + _between(kind.min_length, kind.max_length, " entries", " of")
+        return "a mapping" + _size(kind.min_length, kind.max_length, "entries")
     raise AssertionError(kind)
 
 
-def _between(least: int | None, most: int | None, unit: str, of: str = "") -> str:
+def _range(least: int | None, most: int | None) -> str:
+    if least is not None and most is not None:
+        return f" from {least} to {most}"
+    if least is not None:
+        return f" of at least {least}"
+    return "" if most is None else f" of at most {most}"
+
+
+def _size(least: int | None, most: int | None, unit: str) -> str:
     if least and most is not None:
-        return f"{of or ' from'} {least} to {most}{unit}"
-    if most is not None:
-        return f"{of or ' of'} at most {most}{unit}"
+        return f" of {least} to {most} {unit}"
     if least:
-        return f"{of or ' of'} at least {least}{unit}"
-    return ", 0 or more" if least == 0 and not unit else ""
+        return f" of at least {least} {unit}"
+    return "" if most is None else f" of at most {most} {unit}"
 
 
 def default(field: inspect.Field) -> object:

@@ -80,6 +80,22 @@ ANNOTATIONS: tuple[Annotation, ...] = (
     Annotation("bridge-name", "", "text", "For the sidecar: the bridge of the guest's network."),
 )
 
+_HEAD = """\
+## In a pod's annotations
+
+`--podinfo DIR` reads a pod's downward-API volume instead of YAML: KubeVirt copies the annotations
+of a machine's template to its pod. Annotations become the fields above, under the same limits. An
+unknown annotation with this prefix is a mistake; all others are ignored. Nothing else of the pod
+reaches the guest.
+
+| File | Holds |
+|---|---|
+| `annotations`, `labels` | the pod's, as the downward API writes them |
+| `tokens/token` | the ServiceAccount token of the default audience |
+| `tokens/NAME` | a token of another audience: `NAME`, or what `token-audiences` says |
+| `secrets/user-data`, `secrets/vendor-data` | a mounted Secret or ConfigMap, bytes kept |
+"""
+
 SPELLINGS: Mapping[str, str] = {
     "text": "text as it is",
     "lines": "one on each line; empty lines and lines starting with # do not count",
@@ -93,6 +109,26 @@ SPELLINGS: Mapping[str, str] = {
 }
 
 
+def reference(vocabulary: Vocabulary) -> str:
+    """Give the part of the reference page that is about annotations, in Markdown."""
+    rows = [
+        f"| `{PREFIX}{row.name}` | {f'`{row.field}`' if row.field else ''} "
+        f"| {SPELLINGS[row.spelling]} | {row.help} |"
+        for row in table(vocabulary).values()
+    ]
+    return "\n".join(
+        (_HEAD, "| Annotation | Field | Spelling | Meaning |", "|---|---|---|---|", *rows, "")
+    )
+
+
+def table(vocabulary: Vocabulary) -> dict[str, Annotation]:
+    """Give all annotations by name, with one for each section that a dialect adds."""
+    rows = {row.name: row for row in ANNOTATIONS}
+    for name in vocabulary.sections:
+        rows.setdefault(name, Annotation(name, name, "yaml", f"What `{name}` adds."))
+    return rows
+
+
 def fields(
     found: Mapping[str, tuple[int, str]], file: str, vocabulary: Vocabulary, root: Node
 ) -> list[Problem]:
@@ -102,16 +138,14 @@ def fields(
     belong to others.
     """
     problems: list[Problem] = []
-    table = {row.name: row for row in ANNOTATIONS}
-    for name in vocabulary.sections:
-        table.setdefault(name, Annotation(name, name, "yaml", "What the dialect adds."))
+    rows = table(vocabulary)
     for key, (line, text) in found.items():
         if not key.startswith(PREFIX):
             continue
         node = Node(value=text, file=file, line=line, field=key, raw=text)
-        row = table.get(key.removeprefix(PREFIX))
+        row = rows.get(key.removeprefix(PREFIX))
         if row is None:
-            near = suggestion(key, [PREFIX + name for name in table])
+            near = suggestion(key, [PREFIX + name for name in rows])
             problems.append(node.problem("an unknown annotation", near))
             continue
         try:
