@@ -103,5 +103,8 @@ def test_every_shipped_template_compiles() -> None:
     templates = Templates()
     for path in names:
         name = path.relative_to(SOURCE)
-        with pytest.raises(ConfigError, match="Undefined"):
-            templates.render(name.parts[0], str(Path(*name.parts[1:]))[: -len(".j2")], {})
+        document = str(Path(*name.parts[1:])).removesuffix(".j2")
+        try:
+            templates.render(name.parts[0], document, {})
+        except ConfigError as error:
+            assert "Undefined" in str(error)  # noqa: PT017 - those without variables do not fail
