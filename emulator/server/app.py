@@ -44,14 +44,14 @@ class Server:
         self._environ = environ
         self._readiness = Readiness()
         state = State(config.state or default_directory(environ))
-        self._tokens = Tokens(ports, state, config.issuer_url)
+        self._tokens = Tokens(ports, state, config.issuer_url or _operator_url(config))
         renderer = Renderer(Templates(config.templates), ports)
         backing = Backing(renderer, self._tokens.token, state, ports)
         where = config.podinfo or config.instances
         self._reloader = Reloader(
             source,
             backing,
-            sole=bool(config.podinfo) or not Path(config.instances).is_dir(),
+            sole=_sole(config),
             proxies=_proxies(config, ports),
             last_good=LastGood(state, where, VOCABULARY) if config.last_good else None,
         )
@@ -148,6 +148,20 @@ class Server:
             listener.stop()
         if self.operator is not None:
             self.operator.stop()
+
+
+def _sole(config: ServeConfig) -> bool:
+    """Say whether one machine is described, whoever asks: all sources but a folder do so."""
+    return bool(config.podinfo) or not config.instances or not Path(config.instances).is_dir()
+
+
+def _operator_url(config: ServeConfig) -> str:
+    """Give the URL at which discovery is served, so that issued tokens can name it; or nothing."""
+    if config.operator == "off":
+        return ""
+    endpoint = parse(config.operator, "--operator")
+    scheme = "https" if config.operator_cert else "http"
+    return f"{scheme}://{endpoint}" if endpoint.port else ""
 
 
 def _proxies(config: ServeConfig, ports: Ports) -> Proxies:
