@@ -1,0 +1,101 @@
+"""Connections are bounded in number and in the time that they may idle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from emulator.model.config import Limits
+from emulator.runtime.sockets import Endpoint
+from emulator.server.listeners import Listener
+from emulator.server.operator import Operator, Readiness
+
+LOOPBACK = Endpoint(host="127.0.0.1", port=0)
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def listener(limits: Limits, endpoint: Endpoint = LOOPBACK) -> Listener:
+    return Listener(endpoint, Operator({"/healthz": Readiness().health}), limits)
+
+
+@asynccontextmanager
+async def connected(
+    made: Listener,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    host, _, port = str(made).rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def first(reader: asyncio.StreamReader) -> bytes:
+    return await asyncio.wait_for(reader.read(15), 10)
+
+
+async def answered(made: Listener) -> bool:
+    """Say whether a new connection gets an answer."""
+    async with connected(made) as (reader, writer):
+        writer.write(HEALTH)
+        try:
+            return await first(reader) == b"HTTP/1.1 200 OK"
+        except ConnectionError:
+            return False
+
+
+def test_one_connection_too_many_is_closed_and_a_free_place_is_given() -> None:
+    async def main() -> None:
+        made = listener(Limits(connections=1))
+        async with connected(made) as (reader, writer):
+            writer.write(HEALTH)
+            assert await first(reader) == b"HTTP/1.1 200 OK"
+            assert not await answered(made)
+        assert any([await answered(made) for _ in range(50)])
+        made.stop()
+        await made.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("limits", "sent"),
+    [
+        (Limits(idle_seconds=0.05), b""),
+        (
+            Limits(body_seconds=0.05),
+            b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n",
+        ),
+    ],
+    ids=["silence", "a body that never comes"],
+)
+def test_who_does_not_go_on_is_not_waited_for(limits: Limits, sent: bytes) -> None:
+    async def main() -> None:
+        made = listener(limits)
+        async with connected(made) as (reader, writer):
+            writer.write(sent)
+            assert await first(reader) == b""
+        made.stop()
+        await made.close()
+
+    asyncio.run(main())
+
+
+def test_where_it_listens_is_told(tmp_path: Path) -> None:
+    async def main() -> None:
+        over_tcp = listener(Limits())
+        assert over_tcp.url == f"http://{over_tcp}"
+        path = tmp_path / "s"
+        over_unix = listener(Limits(), Endpoint(path=str(path)))
+        assert (str(over_unix), over_unix.url) == (f"unix:{path}", "")
+        over_unix.stop()
+        over_tcp.stop()
+        assert not path.exists()
+
+    asyncio.run(main())
