@@ -132,6 +132,9 @@ class Server:
             **self._tokens.pages(),
         }
         self.operator = Listener(endpoint, Operator(pages), config.limits, tls)
+        if self.operator.url and not config.issuer_url:
+            # So that who follows a token's `iss` finds discovery there.
+            self._tokens.issue_as(self.operator.url)
 
     async def _drain(self) -> None:
         """Take nothing new, let what is under way finish for a while, end the rest."""

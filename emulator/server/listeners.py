@@ -53,6 +53,7 @@ class Listener:
     ) -> None:
         """Listen on ``endpoint``; raise ``StartError``."""
         self.endpoint = endpoint
+        self._scheme = "https" if tls else "http"
         self._socket = listen(endpoint)
         self._server = _BoundedServer(delegate, limits, tls)
         self._server.add_socket(self._socket)
@@ -67,7 +68,7 @@ class Listener:
     @property
     def url(self) -> str:
         """Give the base URL of a TCP listener, empty for a unix socket."""
-        return "" if self._socket.family == socket.AF_UNIX else f"http://{self}"
+        return "" if self._socket.family == socket.AF_UNIX else f"{self._scheme}://{self}"
 
     def stop(self) -> None:
         """Take no new connections."""

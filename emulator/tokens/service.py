@@ -21,6 +21,10 @@ class Tokens:
         self._files = TokenFiles(ports)
         self._issuer = Issuer(ports, keystore, issuer_url or DEFAULT_ISSUER)
 
+    def issue_as(self, url: str) -> None:
+        """Be the issuer ``url`` from now on: known once the operator's listener has its port."""
+        self._issuer.url = url
+
     async def prepare(self) -> None:
         """Have the issuer's key, so that the first token does not wait; raise ``StartError``."""
         await self._issuer.prepare()

@@ -88,3 +88,13 @@ def test_the_key_outlives_the_process(tmp_path: Path) -> None:
         assert jwt.get_unverified_header(token(second))["kid"] == before
     (key,) = (tmp_path / "state").glob("*.pem")
     assert key.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_issuer_behind_another_address_is_named_by_its_owner(tmp_path: Path) -> None:
+    with served(VM, tmp_path, "--issuer-url", "https://issuer.example") as server:
+        claims = jwt.decode(token(server), options={"verify_signature": False})
+        where = f"{server.operator}/.well-known/openid-configuration"
+        with urllib.request.urlopen(where, timeout=10) as answer:
+            discovered = json.load(answer)
+    assert claims["iss"] == discovered["issuer"] == "https://issuer.example"
+    assert discovered["jwks_uri"] == "https://issuer.example/openid/v1/jwks"

@@ -31,8 +31,8 @@ class Served(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def served(description: str, folder: Path) -> Iterator[Served]:
-    """Serve ``description``; the operator's address is the issuer's URL."""
+def served(description: str, folder: Path, *options: str) -> Iterator[Served]:
+    """Serve ``description`` with a state folder of its own."""
     (folder / "vm.yaml").write_text(description)
     with ExitStack() as stack:
         guest, operator = (
@@ -41,7 +41,7 @@ def served(description: str, folder: Path) -> Iterator[Served]:
         urls = [f"http://127.0.0.1:{sock.getsockname()[1]}" for sock in (guest, operator)]
         command = [sys.executable, "-m", "emulator", "serve", str(folder / "vm.yaml")]
         command += ["--listen", f"fd:{guest.fileno()}", "--operator", f"fd:{operator.fileno()}"]
-        command += ["--issuer-url", urls[1], "--state", str(folder / "state")]
+        command += ["--state", str(folder / "state"), *options]
         # The sockets queue whoever asks before the server takes over: nothing to wait for.
         descriptors = (guest.fileno(), operator.fileno())
         process = subprocess.Popen([*command, "--access-log", "off"], pass_fds=descriptors)

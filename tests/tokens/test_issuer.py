@@ -105,6 +105,12 @@ def test_the_issuer_is_kubernetes_own_by_default(fake_ports: FakePorts) -> None:
     assert (found["iss"], found["aud"]) == (DEFAULT_ISSUER, [DEFAULT_ISSUER])
 
 
+def test_the_issuer_can_be_named_when_its_address_is_known(fake_ports: FakePorts) -> None:
+    tokens = Tokens(fake_ports.ports, Store(STORED))
+    tokens.issue_as(URL)
+    assert claims(give(tokens).token)["iss"] == URL
+
+
 def test_a_token_is_given_again_until_four_fifths_of_its_life(fake_ports: FakePorts) -> None:
     tokens = Tokens(fake_ports.ports, Store(STORED), URL)
     first = give(tokens)
