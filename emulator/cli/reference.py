@@ -9,6 +9,9 @@ import sys
 from emulator.cli import COMMANDS
 
 _WIDTH = 92
+_STATUS = """\
+Every command ends with 0 when it did what it was asked, 1 when that failed, and 2 for wrong input,
+which it names with file, line, field, what was found and what is allowed."""
 
 
 def _help(name: str, summary: str) -> str:
@@ -27,8 +30,7 @@ def markdown() -> str:
     parts = [
         "# Commands",
         "Generated from the code by `python -m emulator.cli.reference`.",
-        "Every command ends with 0 when it did what it was asked, 1 when that failed, and 2 for\n"
-        + "wrong input, which it names with file, line, field, what was found and what is allowed.",
+        _STATUS,
     ]
     for name, summary in COMMANDS.items():
         parts.append(f"## {name}\n\n```text\n{_help(name, summary).strip()}\n```")
