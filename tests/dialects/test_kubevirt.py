@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
@@ -291,7 +291,6 @@ def test_the_audience_is_read_as_go_reads_it(full: Snapshot, query: str, token: 
     assert json.loads(ask(full, f"/v1/token{query}").body)["token"] == token
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_audience_is_answered(audience: str) -> None:
     tokens = {"": TOKENS[""], audience: ServiceToken("t", None)}
@@ -299,7 +298,6 @@ def test_any_audience_is_answered(audience: str) -> None:
     assert json.loads(ask(FULL_SNAPSHOT, target, tokens=tokens).body)["token"] == "t"
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_query_is_answered(query: str) -> None:
     assert ask(FULL_SNAPSHOT, f"/v1/token?{query}").status in {200, 404}
@@ -528,7 +526,6 @@ def test_every_plain_text_is_documented() -> None:
 _KEYS = st.text(min_size=1, max_size=20) | st.text("ab/.%?", min_size=1, max_size=5)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(_KEYS, st.text(max_size=20), max_size=5))
 def test_any_tags_leave_a_tree_in_which_all_that_is_listed_is_found(tags: dict[str, str]) -> None:
     served = snapshot(Instance(name="vm", tags=tags, dialects=LEAST.dialects))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import jwt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.core.message import JSON, ServiceToken
@@ -129,7 +129,6 @@ def test_a_clock_set_back_makes_a_new_token(fake_ports: FakePorts) -> None:
     assert give(tokens).token != first.token
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(60, 90_000), st.floats(0, 100_000), st.sampled_from("ab")),

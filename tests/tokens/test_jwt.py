@@ -7,7 +7,7 @@ from base64 import urlsafe_b64encode
 
 import jwt as pyjwt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.tokens.jwt import Shape, decode, encode, expiry, shape
@@ -22,14 +22,12 @@ def claims(value: object) -> str:
     return encode(json.dumps(value).encode())
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=100))
 def test_base64url_is_that_of_the_standard_library_less_padding(data: bytes) -> None:
     assert encode(data) == urlsafe_b64encode(data).decode().rstrip("=")
     assert decode(encode(data)) == data
 
 
-@settings(deadline=None)
 @given(st.integers(-(2**63), 2**63 - 1).filter(bool))
 def test_an_integer_end_is_found(exp: int) -> None:
     assert expiry(f"any.{claims({'exp': exp})}.any") == float(exp)
@@ -64,7 +62,6 @@ def test_no_end_is_found_where_kubevirt_imds_finds_none(token: str) -> None:
     assert expiry(token) is None
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_text_has_a_shape_and_an_end_or_none(text: str) -> None:
     assert shape(text) in Shape
