@@ -44,7 +44,7 @@ class Server:
         self._environ = environ
         self._readiness = Readiness()
         state = State(config.state or default_directory(environ))
-        self._tokens = Tokens(ports, state, config.issuer_url or _operator_url(config))
+        self._tokens = Tokens(ports, state, config.issuer_url)
         renderer = Renderer(Templates(config.templates), ports)
         backing = Backing(renderer, self._tokens.token, state, ports)
         where = config.podinfo or config.instances
@@ -59,6 +59,7 @@ class Server:
         self.hub = Hub(self._reloader.first(), ports, observer)
         self.listeners: list[Listener] = []
         self.operator: Listener | None = None
+        self._sockets: set[str] = set()
 
     def start(self) -> None:
         """Listen; raise ``ConfigError`` or ``StartError``. Needs the running event loop."""
@@ -110,14 +111,26 @@ class Server:
         self.listeners.append(Listener(endpoint, front, self._config.limits))
 
     def _machine_sockets(self) -> None:
-        """Listen on the sockets of single machines that nobody listens on yet."""
-        served = {listener.endpoint.path for listener in self.listeners}
-        for path in sorted(self.hub.fleet.sockets - served):
+        """Listen on the sockets of the machines that are served now, and on no others."""
+        wanted = self.hub.fleet.sockets
+        for path in self._sockets - wanted:
+            self._unlisten(path)
+        for path in sorted(wanted - self._sockets):
             try:
                 self._listen(Endpoint(path=path))
+                self._sockets.add(path)
+                self._readiness.set(path, "")
             except StartError as error:
                 self._readiness.set(path, str(error))
                 _log.error("%s", error)
+
+    def _unlisten(self, path: str) -> None:
+        """Stop listening for a machine that is gone; its guest's connections end by themselves."""
+        self._sockets.remove(path)
+        gone = [listener for listener in self.listeners if listener.endpoint.path == path]
+        for listener in gone:
+            listener.stop()
+            self.listeners.remove(listener)
 
     def _operate(self) -> None:
         config = self._config
@@ -156,15 +169,6 @@ class Server:
 def _sole(config: ServeConfig) -> bool:
     """Say whether one machine is described, whoever asks: all sources but a folder do so."""
     return bool(config.podinfo) or not config.instances or not Path(config.instances).is_dir()
-
-
-def _operator_url(config: ServeConfig) -> str:
-    """Give the URL at which discovery is served, so that issued tokens can name it; or nothing."""
-    if config.operator == "off":
-        return ""
-    endpoint = parse(config.operator, "--operator")
-    scheme = "https" if config.operator_cert else "http"
-    return f"{scheme}://{endpoint}" if endpoint.port else ""
 
 
 def _proxies(config: ServeConfig, ports: Ports) -> Proxies:

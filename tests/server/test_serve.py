@@ -87,6 +87,8 @@ def test_several_are_told_apart_by_their_address_and_their_socket(tmp_path: Path
         third = tmp_path / "three.sock"
         (folder / "three.yaml").write_text(f"name: three\npeer: {{socket: {third}}}\n")
         until(third.exists)
+        (folder / "three.yaml").unlink()
+        until(lambda: not third.exists())
     assert server.process.returncode != 0
 
 
