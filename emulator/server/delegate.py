@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Awaitable
 from email.utils import formatdate
 
@@ -21,7 +22,7 @@ from emulator.core.message import Answer, Live, Reply, Request, build
 from emulator.core.paths import split_target
 from emulator.core.policy import CompiledArea, Refusal
 from emulator.core.snapshot import OFF, Decision
-from emulator.errors import ConfigError
+from emulator.errors import ConfigError, ImdsError
 from emulator.observe.access import Observation, Observer, bounded
 from emulator.ports import Ports
 from emulator.runtime.tasks import spawn
@@ -170,7 +171,10 @@ class Exchange(HTTPMessageDelegate):
             self._reply(request, machine, area, reply)
 
     def _failed(self, request: Request, machine: Machine, area: CompiledArea) -> None:
-        _log.exception("%s: %s %s", machine.instance.name, request.method, bounded(request.path))
+        error = sys.exception()
+        where = (machine.instance.name, request.method, bounded(request.path))
+        # What is expected to fail at times says why in one line; a guest may ask again and again.
+        _log.error("%s: %s %s: %s", *where, error, exc_info=not isinstance(error, ImdsError))
         answer = area.refusals[Refusal.UNAVAILABLE]
         decision = Decision(area, answer, Refusal.UNAVAILABLE)
         self._send(request, machine.instance.name, decision, None)

@@ -128,6 +128,20 @@ async def test_a_failure_is_the_dialects_error_and_no_traceback(
 
 
 @pytest.mark.gen_test
+@pytest.mark.parametrize(
+    ("error", "traced"), [(TokenUnavailable("gone"), False), (RuntimeError("broken"), True)]
+)
+async def test_only_what_is_not_expected_is_logged_with_a_traceback(
+    ask: Ask, bench: Bench, caplog: pytest.LogCaptureFixture, *, error: Exception, traced: bool
+) -> None:
+    bench.backing.tokens = failing(error)
+    await ask("/v1/token", headers=METADATA)
+    (record,) = (record for record in caplog.records if record.name == "imds")
+    assert record.getMessage() == f"web-1: GET /v1/token: {error}"
+    assert bool(record.exc_info) is traced
+
+
+@pytest.mark.gen_test
 async def test_state_that_cannot_be_written_is_no_lost_password(
     ask: Ask, bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
