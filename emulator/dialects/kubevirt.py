@@ -38,12 +38,6 @@ class _Token(msgspec.Struct, frozen=True):
     expiration: str = msgspec.field(name="expirationTimestamp")
 
 
-class _UnknownAudience(msgspec.Struct, frozen=True):
-    audiences: tuple[str, ...]
-    error: str = "unknown_audience"
-    message: str = "this VM is offered no token for that audience, only for those listed"
-
-
 def _json(value: object) -> bytes:
     """Encode as Go's encoder does: compact, one newline at the end."""
     return msgspec.json.encode(value) + b"\n"
@@ -93,7 +87,12 @@ class TokenEndpoint(msgspec.Struct, frozen=True):
         query = parse_qs(request.query, keep_blank_values=True)
         found = await services.token(query.get("audience", [""])[0])
         if found is None:
-            return Reply(404, _json(_UnknownAudience(self.audiences)), JSON)
+            unknown = {
+                "error": "unknown_audience",
+                "message": "this VM is offered no token for that audience, only for those listed",
+                "audiences": self.audiences,
+            }
+            return Reply(404, _json(unknown), JSON)
         return Reply(200, _json(_Token(found.token, _rfc3339(found.expires))), JSON)
 
 
