@@ -83,13 +83,19 @@ def _looks(header: bytes) -> str:
     return "it has neither a qcow2 header nor a partition table"
 
 
+def overlay_command(base: Disk, overlay: str) -> list[str]:
+    """Give the command that makes ``overlay``, a qcow2 of what differs from ``base``."""
+    source = os.path.realpath(base.path)
+    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", source, "-F", base.kind]
+    return [*command, overlay]
+
+
 def create_overlay(base: Disk, overlay: Path) -> None:
-    """Make ``overlay``, a qcow2 that keeps only what differs from ``base``."""
+    """Make ``overlay``; raises ImageError."""
     lacking = missing(["qemu-img"])
     if lacking:
         raise ImageError(complaint(lacking))
-    source = os.path.realpath(base.path)
-    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", source, "-F", base.kind]
-    done = subprocess.run([*command, str(overlay)], capture_output=True, text=True, check=False)
+    command = overlay_command(base, str(overlay))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ImageError(f"{overlay}: {done.stderr.strip()}")

@@ -1,0 +1,63 @@
+"""Finds out whether KVM works, by running a guest: its device may be there and be of no use.
+
+On broken nested virtualisation QEMU dies, or the guest crawls, or a kernel hangs while it unpacks
+itself. So the guest here does what a kernel's first steps do, and has a deadline.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from emulator.boot.machine import Acceleration
+
+# Twenty times of what it takes where KVM works.
+DEADLINE = 4.0
+SIZE = 1 << 20
+
+# A boot sector, assembled from probe.S beside this file.
+CODE = bytes.fromhex(
+    "fa31c08ed88ec0fc6631c0bf0010b9000c66f3abc70600100320c7060020"
+    "0330c6060030830f20e00c200f22e066b8001000000f22d866b9800000c0"
+    "0f3280cc010f300f0116907c0f20c0660d010000800f22c0ea597c0800be"
+    "d007000031c00fa2ffce75f8b91b0000000f320f30b9770200000f320f30"
+    "b010e6f4f4ebfd90000000000000000000000000009a20000f00807c0000"
+)
+# QEMU's exit status when the guest writes 0x10 to the debug port: twice that, plus one.
+SUCCESS = 33
+
+
+@cache
+def accelerate(qemu: str, deadline: float = DEADLINE) -> Acceleration:
+    """Give ``kvm`` if ``qemu`` runs a guest with it within ``deadline`` seconds, else ``tcg``."""
+    kvm = Path("/dev/kvm")
+    return "kvm" if kvm.exists() and runs(qemu, "kvm", "host", deadline) else "tcg"
+
+
+def runs(qemu: str, acceleration: Acceleration, cpu: str, deadline: float) -> bool:
+    """Tell whether the probing guest reaches its end within ``deadline`` seconds."""
+    with tempfile.NamedTemporaryFile(prefix="imds-probe-") as disk:
+        disk.write(CODE.ljust(510, b"\0") + b"\x55\xaa")
+        disk.truncate(SIZE)
+        disk.flush()
+        command = [
+            qemu,
+            *("-machine", f"q35,accel={acceleration}"),
+            *("-cpu", cpu, "-m", "16"),
+            *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
+            *("-device", "isa-debug-exit,iobase=0xf4,iosize=1"),
+            *("-drive", f"if=ide,format=raw,file={disk.name}"),
+        ]
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=deadline,
+                check=False,
+            )
+        except (subprocess.TimeoutExpired, OSError):
+            return False
+        return done.returncode == SUCCESS

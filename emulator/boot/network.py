@@ -1,0 +1,90 @@
+"""The guest's links as its description wants them, in QEMU's terms."""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from emulator.boot import bridge
+from emulator.model.instance import Instance
+from emulator.model.network import Interface
+
+METADATA_NETWORK = ipaddress.ip_network("169.254.0.0/16")
+# Locally administered, for a description that names no interface.
+DEFAULT_MAC = "52:54:00:12:34:56"
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """One Ethernet: the MAC addresses of the guest's cards on it."""
+
+    macs: tuple[str, ...]
+
+
+class Network(msgspec.Struct, frozen=True, kw_only=True):
+    """All links of a guest.
+
+    The first of ``segments`` carries the metadata address. ``bridge`` is the program that takes
+    one connection to the server. ``neighbour`` is the descriptor on which ``gateways.answer``
+    plays the routers of static addresses, None without such. ``ssh`` is a port on the host's
+    loopback, 0 for none. ``internet`` lets the guest out, and to the host's loopback.
+    """
+
+    segments: tuple[Segment, ...]
+    bridge: tuple[str, ...]
+    neighbour: int | None = None
+    internet: bool = False
+    ssh: int = 0
+
+
+def segments(instance: Instance) -> tuple[Segment, ...]:
+    """Give one segment for each physical interface; those of one bond share theirs."""
+    macs = {link.name: link.mac for link in instance.interfaces if link.type == "physical"}
+    found = (Segment(tuple(macs[name] for name in names)) for names in _together(instance))
+    return tuple(found) or (Segment((DEFAULT_MAC,)),)
+
+
+def gateways(instance: Instance) -> tuple[str, ...]:
+    """Give the IPv4 routers that the guest will look for where the metadata address is.
+
+    QEMU's user network answers for its own addresses only, so a guest with a static address would
+    find no router, and through it no metadata address.
+    """
+    first = next(_together(instance), ())
+    links = (
+        link
+        for link in instance.interfaces
+        if link.name in first or (link.bond is not None and set(link.bond.links) & set(first))
+    )
+    found = {text for link in links for text in _routers(link)}
+    return tuple(sorted(found, key=ipaddress.IPv4Address))
+
+
+def bridge_command(socket: str) -> tuple[str, ...]:
+    """Give the program that takes one connection to the server at ``socket``.
+
+    Isolated and without site: the guest waits for the interpreter on every connection.
+    """
+    interpreter = str(Path(sys.executable).resolve())
+    return (interpreter, "-I", "-S", str(Path(bridge.__file__).resolve()), socket)
+
+
+def _together(instance: Instance) -> Iterator[tuple[str, ...]]:
+    """Give the names of the physical interfaces, those of one bond together, in their order."""
+    left = [link.name for link in instance.interfaces if link.type == "physical"]
+    bonds = [link.bond.links for link in instance.interfaces if link.bond is not None]
+    while left:
+        members = next((links for links in bonds if left[0] in links), (left[0],))
+        together = tuple(name for name in left if name in members)
+        left = [name for name in left if name not in members]
+        yield together
+
+
+def _routers(link: Interface) -> Iterator[str]:
+    for text in (*link.gateways, *(route.via for route in link.routes)):
+        address = ipaddress.ip_address(text)
+        if isinstance(address, ipaddress.IPv4Address) and address not in METADATA_NETWORK:
+            yield str(address)

@@ -1,0 +1,110 @@
+"""Child processes that end with us: each in a session of its own, ended as a group."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+from emulator.errors import BootError
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interruption:
+    """Remembers the signal that asked us to stop; looked at between steps, never in one.
+
+    While it is installed no such signal breaks into a step, so that what was begun is always known
+    and can be undone.
+    """
+
+    def __init__(self) -> None:
+        """Start without a signal."""
+        self.signal = 0
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[None]:
+        """Take the signals; give them back afterwards."""
+        before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        self.signal = self.signal or number
+
+
+class Child:
+    """A running program whose output goes to a file."""
+
+    def __init__(self, command: Sequence[str], output: Path, inherit: Sequence[int] = ()) -> None:
+        """Start ``command``, which keeps the descriptors ``inherit``; BootError if it cannot."""
+        self.name = Path(command[0]).name
+        self.output = output
+        try:
+            with output.open("ab") as sink:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=sink,
+                    stderr=sink,
+                    pass_fds=inherit,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise BootError(f"{command[0]}: {error.strerror}") from error
+
+    @property
+    def pid(self) -> int:
+        """Its process id, which is that of its group too."""
+        return self._process.pid
+
+    def status(self) -> int | None:
+        """Give its exit status (negative: the signal that ended it), None while it runs."""
+        return self._process.poll()
+
+    def last_lines(self, count: int = 15) -> str:
+        """Give the end of what it wrote."""
+        try:
+            text = self.output.read_text("utf-8", "replace")
+        except OSError:
+            return ""
+        return "\n".join(text.strip().splitlines()[-count:])
+
+    def stop(self, grace: float) -> int:
+        """Ask it to end, force it after ``grace`` seconds; give its exit status."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self._process.wait(grace)
+        # Also when it has ended: members of its group may have outlived it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        return self._process.wait()
+
+
+class Tail:
+    """Reads what is appended to a file, which need not exist yet."""
+
+    def __init__(self, path: Path) -> None:
+        """Begin at the start of ``path``."""
+        self._path = path
+        self._offset = 0
+
+    def read(self) -> bytes:
+        """Give the bytes since the last call."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return b""
+        self._offset += len(data)
+        return data
