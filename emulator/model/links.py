@@ -44,7 +44,8 @@ class Hop(msgspec.Struct, frozen=True):
 class Subnet(msgspec.Struct, frozen=True):
     """One address of a link (``method`` is ``static``), or one way by which it gets some.
 
-    ``routes`` begin with the default one; each stands in exactly one subnet of its link.
+    ``routes`` begin with the default one; each stands in exactly one subnet of its link, as do
+    the search domains.
     """
 
     method: str
@@ -107,6 +108,8 @@ def _of_version(addresses: Iterable[str], version: int) -> Iterator[str]:
 
 def _subnets(interface: Interface) -> tuple[Subnet, ...]:
     subnets = [_subnet(address, interface) for address in interface.addresses]
+    if subnets:
+        subnets[0] = msgspec.structs.replace(subnets[0], search=interface.search)
     for hop in _hops(interface):
         place = _carrier(hop, subnets)
         if place is not None:
@@ -123,7 +126,6 @@ def _subnet(address: str, interface: Interface) -> Subnet:
         version=version,
         address=host,
         dns=tuple(_of_version(interface.dns, version)),
-        search=interface.search,
     )
 
 

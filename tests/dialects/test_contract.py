@@ -200,7 +200,7 @@ targets = st.one_of(
     st.tuples(st.sampled_from(PATHS), st.text(max_size=8)).map("".join),
     st.tuples(st.sampled_from(PATHS), st.text(max_size=20)).map("?".join),
 )
-header_values = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=12)
+header_values = st.text(st.characters(min_codepoint=32, max_codepoint=126)).map(str.strip)
 header_lines = st.dictionaries(
     st.sampled_from(NAMES), st.sampled_from(["true", "True", "1"]) | header_values
 )

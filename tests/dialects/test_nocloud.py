@@ -96,7 +96,7 @@ def test_network_config_is_netplan_s(guest: Guest) -> None:
                     "macaddress": "52:54:00:00:00:02",
                     "parameters": {
                         "mode": "802.3ad",
-                        "mii-monitor-interval": 100,
+                        "mii-monitor-interval": "100",
                         "transmit-hash-policy": "layer3+4",
                     },
                     "dhcp4": True,
@@ -108,8 +108,7 @@ def test_network_config_is_netplan_s(guest: Guest) -> None:
                     "id": 7,
                     "link": "bond0",
                     "macaddress": "52:54:00:00:00:02",
-                    "dhcp6": True,
-                    "accept-ra": True,
+                    "dhcp4": True,
                 }
             },
         }

@@ -256,7 +256,6 @@ def test_network_data_describes_links(guest: Guest) -> None:
             "bond_mode": "802.3ad",
             "bond_miimon": 100,
             "bond_xmit_hash_policy": "layer3+4",
-            "mtu": None,
         },
         {
             "id": "vlan7",
@@ -264,7 +263,6 @@ def test_network_data_describes_links(guest: Guest) -> None:
             "vlan_link": "bond0",
             "vlan_id": 7,
             "vlan_mac_address": "52:54:00:00:00:02",
-            "mtu": None,
         },
     ]
 
@@ -282,6 +280,7 @@ def test_network_data_describes_networks(guest: Guest) -> None:
             "type": "ipv4",
             "ip_address": "192.0.2.10",
             "netmask": "255.255.255.0",
+            "dns_nameservers": ["192.0.2.53"],
             "dns_search": ["shop.example"],
             "services": [dns4],
             "routes": [
@@ -300,19 +299,13 @@ def test_network_data_describes_networks(guest: Guest) -> None:
             "type": "ipv6",
             "ip_address": "2001:db8::10",
             "netmask": "ffff:ffff:ffff:ffff::",
-            "dns_search": ["shop.example"],
+            "dns_nameservers": ["2001:db8::53"],
             "services": [dns6],
             "routes": [{"network": "::", "netmask": "::", "gateway": "2001:db8::1"}],
         },
         {"id": "network2", "link": "bond0", "type": "ipv4_dhcp", "services": [], "routes": []},
         {"id": "network3", "link": "bond0", "type": "ipv6_slaac", "services": [], "routes": []},
-        {
-            "id": "network4",
-            "link": "vlan7",
-            "type": "ipv6_dhcpv6-stateful",
-            "services": [],
-            "routes": [],
-        },
+        {"id": "network4", "link": "vlan7", "type": "ipv4_dhcp", "services": [], "routes": []},
     ]
 
 

@@ -79,7 +79,7 @@ interfaces:
     addresses: [dhcp4, slaac]
   - name: vlan7
     vlan: {{link: bond0, id: 7}}
-    addresses: [dhcpv6-stateful]
+    addresses: [dhcp4]
 files:
   - {{path: /etc/motd, content: "hello\\n"}}
   - {{path: /etc/other, content: "other"}}
