@@ -39,12 +39,16 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """An answer as a dialect declares it; the area that it is given in adds its own headers."""
+    """An answer as a dialect declares it; the area that it is given in adds its own headers.
+
+    ``refusal`` labels one that a computed path gives in place of data (``core.policy.Refusal``).
+    """
 
     status: int
     body: bytes = b""
     type: str = TEXT
     headers: HeaderLines = ()
+    refusal: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True):

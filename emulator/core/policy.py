@@ -22,6 +22,8 @@ class Refusal(StrEnum):
     FORWARDED = "forwarded"
     METHOD = "method"
     NOT_FOUND = "not-found"
+    CONFLICT = "conflict"
+    BAD_BODY = "bad-body"
     UNAVAILABLE = "unavailable"
 
 
@@ -34,6 +36,8 @@ DEFAULTS: Mapping[Refusal, Reply] = {
     Refusal.FORWARDED: Reply(403, b"403 Forbidden\n"),
     Refusal.METHOD: Reply(405, b"405 Method Not Allowed\n"),
     Refusal.NOT_FOUND: Reply(404, b"404 Not Found\n"),
+    Refusal.CONFLICT: Reply(409, b"409 Conflict\n"),
+    Refusal.BAD_BODY: Reply(400, b"400 Bad Request\n"),
     Refusal.UNAVAILABLE: Reply(500, b"500 Internal Server Error\n"),
 }
 

@@ -55,7 +55,7 @@ class Decision(msgspec.Struct, frozen=True):
 
     area: CompiledArea
     answer: Answer | Live
-    refusal: Refusal | None = None
+    refusal: str | None = None
 
 
 class Snapshot:

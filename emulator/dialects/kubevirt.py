@@ -92,7 +92,7 @@ class TokenEndpoint(msgspec.Struct, frozen=True):
                 "message": "this VM is offered no token for that audience, only for those listed",
                 "audiences": self.audiences,
             }
-            return Reply(404, _json(unknown), JSON)
+            return Reply(404, _json(unknown), JSON, refusal=Refusal.NOT_FOUND)
         return Reply(200, _json(_Token(found.token, _rfc3339(found.expires))), JSON)
 
 

@@ -55,8 +55,9 @@ MAX_PASSWORD = 4 * 255
 CLOSED = b"closed"
 
 _HTML = "text/html; charset=UTF-8"
-_CONFLICT = Reply(409, b"409 Conflict\n")
+_CONFLICT = Reply(409, b"409 Conflict\n", refusal=Refusal.CONFLICT)
 _BAD_REQUEST = Reply(400, b"400 Bad Request\n")
+_TOO_LONG = msgspec.structs.replace(_BAD_REQUEST, refusal=Refusal.BAD_BODY)
 
 
 class OpenStackPolicy(Policy, frozen=True, kw_only=True):
@@ -171,7 +172,7 @@ def _password(request: Request, services: Services) -> Reply:
     if stored:
         return _CONFLICT
     if len(request.body) > MAX_PASSWORD:
-        return _BAD_REQUEST
+        return _TOO_LONG
     services.set_password(request.body)
     return Reply(200, b"", _HTML)
 

@@ -181,7 +181,7 @@ class Exchange(HTTPMessageDelegate):
 
     def _reply(self, request: Request, machine: Machine, area: CompiledArea, reply: Reply) -> None:
         answer = build(reply, area.common)
-        self._send(request, machine.instance.name, Decision(area, answer), answer)
+        self._send(request, machine.instance.name, Decision(area, answer, reply.refusal), answer)
 
     def _send(self, request: Request, vm: str, decision: Decision, built: Answer | None) -> None:
         answer = built or decision.answer

@@ -99,11 +99,14 @@ async def test_a_waited_for_answer_arrives(ask: Ask) -> None:
 
 
 @pytest.mark.gen_test
-async def test_the_posted_password_is_kept(ask: Ask, bench: Bench, hub: Hub) -> None:
+async def test_the_posted_password_is_kept(
+    ask: Ask, bench: Bench, hub: Hub, seen: list[Observation]
+) -> None:
     path = "/openstack/2013-04-04/password"
     assert (await ask(path, "POST", body=b"cipher")).code == 200
     assert (await ask(path)).body == b"cipher"
     assert (await ask(path, "POST", body=b"again")).code == 409
+    assert seen[-1].reason == "conflict"
     again = Machine(hub.fleet.machines[0].instance, bench.backing)
     assert again.password() == b"cipher"
 
