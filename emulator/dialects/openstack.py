@@ -17,6 +17,7 @@ from emulator.core.message import JSON, TEXT, Reply, Request, Services
 from emulator.core.policy import Area, Refusal
 from emulator.core.tree import Listing
 from emulator.dialects.base import Dialect, Hint, Leaf, Policy, View, eras
+from emulator.errors import ConfigError, Problem
 from emulator.model.instance import Instance
 from emulator.model.links import Subnet, links, name_servers
 
@@ -118,13 +119,16 @@ def _documents(instance: Instance, policy: OpenStackPolicy) -> Iterator[Leaf]:
     paths = _paths("password", _since(PASSWORD_SINCE))
     live = _password if policy.password == "post" else _closed  # noqa: S105  a choice
     yield Leaf(paths=paths, area="openstack-password", live=live, type=_HTML)
-    if instance.vendor_data is not None and instance.vendor_data.data:
-        yield _json(_paths("vendor_data.json", _since(VENDOR_DATA_SINCE)), "vendor_data.json", {})
+    vendor = {"vendor_data": _vendor_text(instance)}
+    if vendor["vendor_data"]:
+        paths = _paths("vendor_data.json", _since(VENDOR_DATA_SINCE))
+        yield _json(paths, "vendor_data.json", vendor)
     if instance.interfaces:
         paths = _paths("network_data.json", _since(NETWORK_DATA_SINCE))
         facts = _network_facts(instance)
         yield msgspec.structs.replace(_json(paths, "network_data.json", facts), type=TEXT)
-    yield _json(_paths("vendor_data2.json", _since(VENDOR_DATA2_SINCE)), "vendor_data2.json", {})
+    paths = _paths("vendor_data2.json", _since(VENDOR_DATA2_SINCE))
+    yield _json(paths, "vendor_data2.json", vendor)
 
 
 def _json(paths: tuple[str, ...], template: str, variables: Mapping[str, object]) -> Leaf:
@@ -141,6 +145,17 @@ def _since(first: str) -> Iterator[str]:
 
 def _content_path(index: int) -> str:
     return f"/content/{index:04}"
+
+
+def _vendor_text(instance: Instance) -> str:
+    try:
+        return "" if instance.vendor_data is None else instance.vendor_data.data.decode()
+    except UnicodeDecodeError as error:
+        allowed = "UTF-8 text with the dialect openstack, whose JSON carries nothing else"
+        problem = Problem(
+            instance.name, 0, "vendor_data", f"other bytes ({error.reason})", allowed
+        )
+        raise ConfigError(problem) from error
 
 
 def _network_facts(instance: Instance) -> dict[str, object]:

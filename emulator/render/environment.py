@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 
 import msgspec
@@ -9,6 +10,8 @@ from jinja2 import BaseLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from emulator.core.fresh import SEED_PLACEHOLDER
+
+_NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def make_environment(loader: BaseLoader | None = None) -> ImmutableSandboxedEnvironment:
@@ -24,7 +27,7 @@ def make_environment(loader: BaseLoader | None = None) -> ImmutableSandboxedEnvi
         auto_reload=False,
         cache_size=-1,
     )
-    environment.filters.update({"json": _json, "text": _text, "b64": _b64})
+    environment.filters.update({"json": _json, "yaml": _yaml, "text": _text, "b64": _b64})
     environment.globals = {
         "dict": dict,
         "range": environment.globals["range"],
@@ -36,6 +39,11 @@ def make_environment(loader: BaseLoader | None = None) -> ImmutableSandboxedEnvi
 
 def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
+
+
+def _yaml(value: object) -> str:
+    """Give JSON that is YAML as well, which takes some characters for breaks or refuses them."""
+    return _NOT_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", _json(value))
 
 
 def _text(value: bytes) -> str:

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from emulator.dialects.nocloud import FILES, SEEDS
 from tests.support.guest import COMPLETE, ED25519, RSA, Guest, header
@@ -54,6 +56,15 @@ def test_meta_data_is_yaml_of_what_the_description_says(guest: Guest) -> None:
 def test_minimal_meta_data_has_no_empty_keys() -> None:
     data = yaml.safe_load(Guest(MINIMAL).text("/nocloud/meta-data"))
     assert not {"public-keys", "tags", "meta"} & set(data)
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
+def test_meta_data_survives_every_character(text: str) -> None:
+    """YAML breaks lines at, or refuses, characters that JSON takes as they are."""
+    line = "".join(letter for letter in text if letter >= " " and letter != "\x7f")
+    escaped = "".join(f"\\U{ord(letter):08x}" for letter in line)
+    guest = Guest(MINIMAL + f'meta: {{key: "{escaped}"}}\n')
+    assert yaml.safe_load(guest.text("/nocloud/meta-data"))["meta"] == {"key": line}
 
 
 def test_data_goes_out_byte_for_byte() -> None:

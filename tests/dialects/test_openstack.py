@@ -9,6 +9,7 @@ import pytest
 
 from emulator.dialects.base import View
 from emulator.dialects.openstack import DIALECT, NAMES, OpenStackPolicy
+from emulator.errors import ConfigError
 from tests.support.guest import CERTIFICATE, COMPLETE, ED25519, RSA, Guest, header
 from tests.support.network_schema import NETWORK_DATA
 from tests.support.ports import FakePorts
@@ -199,6 +200,12 @@ def test_vendor_data_is_under_the_key_that_cloud_init_reads(guest: Guest) -> Non
         "static": {"cloud-init": text},
         "inventory": {"rack": 7},
     }
+
+
+def test_vendor_data_that_json_cannot_carry_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match="web-1: vendor_data: found other bytes") as caught:
+        Guest(MINIMAL + "vendor_data: {base64: H4sI}\n")
+    assert "openstack" in str(caught.value)
 
 
 def test_an_own_static_provider_replaces_the_repetition() -> None:
