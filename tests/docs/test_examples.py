@@ -1,9 +1,10 @@
 """Every console block of README and docs is run, and prints what it shows.
 
-In a block fenced as ``console`` a line that starts with ``$`` is a command, with backslash
-continuations; the lines below it are its output, where ``...`` stands for anything. The blocks of
-one page run in one folder, with a server of the sample at the address that the pages use. A block
-fenced as ``sh`` is for the reader alone: it installs or boots something, and other tests hold it.
+Blocks fenced as ``python`` are run as they are. In one fenced as ``console`` a line that starts
+with ``$`` is a command, with backslash continuations; the lines below it are its output, where
+``...`` stands for anything. The blocks of one page run in one folder, with a server of the sample
+at the address that the pages use. A block fenced as ``sh`` is for the reader alone: it installs or
+boots something, and other tests hold it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from tests.server.process import DEADLINE, Serving
 ROOT = Path(__file__).parents[2]
 ADDRESS = "127.0.0.1:16925"
 OPERATOR = "127.0.0.1:16926"
-BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(console|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PAGES = sorted({ROOT / "README.md", *(ROOT / "docs").rglob("*.md")})
 
 _matches = doctest.OutputChecker().check_output
@@ -31,7 +32,10 @@ _matches = doctest.OutputChecker().check_output
 
 def commands(page: str) -> Iterator[tuple[str, str]]:
     """Give command and expected output, in order."""
-    for block in BLOCK.findall(page):
+    for language, block in BLOCK.findall(page):
+        if language == "python":
+            yield f"python <<'EOF'\n{block}EOF", ""
+            continue
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, lines = "", part.split("\n")
             while lines:
@@ -68,9 +72,15 @@ def test_a_pages_examples_print_what_they_show(page: Path, tmp_path: Path) -> No
                 timeout=DEADLINE,
                 check=False,
             )
-            printed = done.stdout.replace("\r\n", "\n")
-            wanted = expected.rstrip("\n") + "\n" if expected.strip() else ""
-            shown = printed if printed.endswith("\n") or not printed else printed + "\n"
-            assert _matches(wanted or "...\n", shown, doctest.ELLIPSIS), (
-                f"$ {command}\nshould print:\n{wanted}\nprinted:\n{printed}"
-            )
+            assert_shown(command, expected.strip("\n"), done)
+
+
+def assert_shown(command: str, wanted: str, done: subprocess.CompletedProcess[str]) -> None:
+    """Hold a command to what the page shows, or where it shows nothing, to its success."""
+    printed = done.stdout.replace("\r\n", "\n").strip("\n")
+    if not wanted:
+        assert done.returncode == 0, f"$ {command}\nfailed:\n{printed}"
+        return
+    assert _matches(wanted + "\n", printed + "\n", doctest.ELLIPSIS), (
+        f"$ {command}\nshould print:\n{wanted}\nprinted:\n{printed}"
+    )
