@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import os
 import sys
+from collections.abc import Awaitable
+
+from tornado.httputil import HTTPHeaders
 
 from emulator.cli import USAGE_ERROR
 from emulator.cli.source import open_source
-from emulator.core.message import Answer
-from emulator.core.paths import normalise
+from emulator.core.message import Answer, Live, Reply, Request
+from emulator.core.paths import split_target
 from emulator.core.snapshot import Snapshot
 from emulator.model.instance import Instance
 from emulator.ports import SYSTEM
 from emulator.render import Renderer, Templates
+from emulator.runtime.state import State, default_directory
+from emulator.server.machine import Backing, Machine
+from emulator.tokens import Tokens
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -21,19 +29,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", nargs="?", metavar="PATH", help="print this document's bytes")
     parser.add_argument("--vm", default="", metavar="NAME", help="which one of several")
     parser.add_argument("--templates", default="", metavar="DIR", help="as for serve")
+    parser.add_argument("--state", default="", metavar="DIR", help="as for serve")
 
 
 def run(options: argparse.Namespace) -> int:
-    """List every path with its size and type, or print one document as it is."""
-    source = open_source(options.instances)
-    instance = _chosen(source.load(), options.vm)
+    """List every path with its size and dialect, or print one document as it is."""
+    instance = _chosen(open_source(options.instances).load(), options.vm)
     if instance is None:
         return USAGE_ERROR
-    snapshot = Renderer(Templates(options.templates), SYSTEM).snapshot(instance)
+    state = State(options.state or default_directory(os.environ))
+    renderer = Renderer(Templates(options.templates), SYSTEM)
+    tokens = Tokens(SYSTEM, state)
+    machine = Machine(instance, Backing(renderer, tokens.token, state, SYSTEM))
     if options.path is None:
-        print("\n".join(_lines(snapshot)))
+        print("\n".join(_lines(machine.snapshot)))
         return 0
-    return _print(snapshot, normalise(options.path))
+    return _print(machine, options.path)
 
 
 def _chosen(instances: list[Instance], name: str) -> Instance | None:
@@ -54,14 +65,20 @@ def _lines(snapshot: Snapshot) -> list[str]:
     return lines
 
 
-def _print(snapshot: Snapshot, path: str) -> int:
-    slot = snapshot.layout.slots.get(path)
+def _print(machine: Machine, target: str) -> int:
+    """Print the bytes of ``target``, whatever header a guest would need for it."""
+    path, query = split_target(target)
+    slot = machine.snapshot.layout.slots.get(path)
     if slot is None:
         print(f"no such path: {path}; without a path, render lists them all", file=sys.stderr)
         return 1
-    answer = snapshot.answers[slot]
+    answer: Answer | Reply | Live = machine.snapshot.answers[slot]
     if not isinstance(answer, Answer):
-        print(f"{path} is computed for each request; ask a running server", file=sys.stderr)
-        return 1
+        request = Request("GET", path, query, HTTPHeaders())
+        answer = asyncio.run(_computed(answer(request, machine)))
     sys.stdout.buffer.write(answer.body)
     return 0
+
+
+async def _computed(reply: Reply | Awaitable[Reply]) -> Reply:
+    return reply if isinstance(reply, Reply) else await reply

@@ -49,13 +49,19 @@ def test_render_prints_a_documents_bytes(capsys: Capture) -> None:
     assert capsys.readouterr().out == "web-1"
 
 
+def test_render_says_what_does_not_exist(capsys: Capture) -> None:
+    assert main(["render", MINIMAL, "/nowhere"]) == 1
+    assert "no such path: /nowhere" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
-    ("path", "said"),
-    [("/nowhere", "no such path: /nowhere"), ("/v1/token", "computed for each request")],
+    ("path", "key"), [("/openstack/latest/meta_data.json", "random_seed"), ("/v1/token", "token")]
 )
-def test_render_says_what_it_cannot_print(path: str, said: str, capsys: Capture) -> None:
-    assert main(["render", MINIMAL, path]) == 1
-    assert said in capsys.readouterr().err
+def test_render_computes_what_is_fresh(
+    path: str, key: str, tmp_path: Path, capsys: Capture
+) -> None:
+    assert main(["render", MINIMAL, path, "--state", str(tmp_path)]) == 0
+    assert len(json.loads(capsys.readouterr().out)[key]) > 100
 
 
 def test_render_wants_one_of_several(tmp_path: Path, capsys: Capture) -> None:
