@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from emulator.model.instance import Instance
 from emulator.model.network import AUTOMATIC, Interface
 
-_NAMESPACE = UUID("b1f2c1b4-31d4-5c7e-9c57-6d0f7c1c9b3a")
+NAMESPACE = UUID("b1f2c1b4-31d4-5c7e-9c57-6d0f7c1c9b3a")
 """Root of all derived identities. Changing it gives every machine a new one: never do."""
 
 _EC2 = re.compile(r"ec2|[0-9a-f]{4}2[0-9a-f]ec-")
@@ -68,7 +68,7 @@ def complete(instance: Instance) -> Instance:
         instance,
         hostname=instance.hostname or _hostname(instance.name),
         uuid=str(UUID(instance.uuid)) if instance.uuid else _uuid(instance),
-        project=instance.project or uuid5(_NAMESPACE, f"project/{instance.namespace}").hex,
+        project=instance.project or uuid5(NAMESPACE, f"project/{instance.namespace}").hex,
         placement=replace(placement, zone=placement.zone or f"{placement.region}a"),
         interfaces=links,
         peer=replace(peer, addresses=tuple(map(_address, given))),
@@ -83,11 +83,11 @@ def looks_like_ec2(uuid: str) -> bool:
 
 def _uuid(instance: Instance) -> str:
     base = f"instance/{instance.namespace}/{instance.name}"
-    uuid = str(uuid5(_NAMESPACE, base))
+    uuid = str(uuid5(NAMESPACE, base))
     tries = 0
     while looks_like_ec2(uuid):
         tries += 1
-        uuid = str(uuid5(_NAMESPACE, f"{base}/{tries}"))
+        uuid = str(uuid5(NAMESPACE, f"{base}/{tries}"))
     return uuid
 
 

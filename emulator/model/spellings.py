@@ -9,8 +9,8 @@ from typing import Any
 from emulator.model.decode import BROKEN, Decoder, Extra, Spelling
 from emulator.model.document import Node, Unfit, describe
 from emulator.model.instance import Content
+from emulator.model.wording import CONTENT_WORDS
 
-_CONTENT = "text, or a mapping with one of text, file, base64, and template"
 _KEYS = "a list of keys, or a mapping of names to keys"
 
 
@@ -20,13 +20,13 @@ def content(decoder: Decoder, node: Node, path: str, extra: Extra) -> Any:  # no
     if isinstance(node.value, str):
         return Content(data=_bounded(node.value.encode(), limit))
     if not isinstance(node.value, dict):
-        raise Unfit(describe(node), _CONTENT)
+        raise Unfit(describe(node), CONTENT_WORDS)
     for key, child in node.value.items():
         if key not in _FIELDS:
             decoder.unknown(child, key, _FIELDS)
     given = [key for key in _SOURCES if key in node.value]
     if len(given) != 1:
-        raise Unfit(" and ".join(given) or "none of text, file, base64", _CONTENT)
+        raise Unfit(" and ".join(given) or "none of text, file, base64", CONTENT_WORDS)
     template = _template(decoder, node.value.get("template"))
     data = _data(decoder, given[0], node.value[given[0]], limit)
     decoder.places[path] = node.value[given[0]]
@@ -59,8 +59,8 @@ def _bounded(data: bytes, limit: int) -> bytes:
 def _decoded(_decoder: Decoder, text: str, _limit: int) -> bytes:
     try:
         return binascii.a2b_base64("".join(text.split()).encode(), strict_mode=True)
-    except ValueError as error:
-        raise Unfit(f"broken base64 ({error})", "base64, line breaks allowed") from None
+    except ValueError:
+        raise Unfit("broken base64", "base64, line breaks allowed") from None
 
 
 _SOURCES: dict[str, Callable[[Decoder, str, int], bytes]] = {

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from msgspec import NODEFAULT, inspect
 
+from emulator.model.instance import Content
+
+CONTENT_WORDS = "text, or a mapping with one of text, file, base64, and template"
+
 
 def allowed(kind: inspect.Type) -> str:
     """Say what ``kind`` accepts: ``text of at most 255 characters``, ``one of ssh, x509``."""
@@ -15,7 +19,7 @@ def allowed(kind: inspect.Type) -> str:
     if isinstance(kind, inspect.LiteralType):
         return "one of " + ", ".join(str(value) for value in kind.values)
     if isinstance(kind, inspect.StructType):
-        return "a mapping with " + ", ".join(field.encode_name for field in kind.fields)
+        return _struct(kind)
     say = _SAY.get(type(kind))
     if say is not None:
         return say
@@ -43,6 +47,13 @@ def _sized(kind: inspect.Type) -> str:
     if isinstance(kind, inspect.DictType):
         return "a mapping" + _size(kind.min_length, kind.max_length, "entries")
     raise AssertionError(kind)
+
+
+def _struct(kind: inspect.StructType) -> str:
+    if kind.cls is Content:
+        return CONTENT_WORDS
+    names = ", ".join(field.encode_name for field in kind.fields)
+    return f"a mapping with {names}" if names else "an empty mapping"
 
 
 def _range(least: int | None, most: int | None) -> str:

@@ -33,7 +33,8 @@ _BOOL = {
 }
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,30})|0x[0-9A-Fa-f]{1,16}")
 _FLOAT = re.compile(
-    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?|[-+]?\.(inf|Inf|INF)"
+    r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*|(?=[eE])))([eE][-+]?[0-9]{1,3})?"
+    r"|[-+]?\.(inf|Inf|INF)"
 )
 _NAN = frozenset((".nan", ".NaN", ".NAN"))
 _TEXT_TAGS = frozenset(("!", "tag:yaml.org,2002:str"))
