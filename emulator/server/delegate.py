@@ -27,6 +27,7 @@ from emulator.observe.access import Observation, Observer, bounded
 from emulator.ports import Ports
 from emulator.runtime.tasks import spawn
 from emulator.server.fleet import Fleet
+from emulator.server.listeners import Heard
 from emulator.server.machine import Machine
 
 _log = logging.getLogger("imds")
@@ -87,7 +88,7 @@ class Front(HTTPServerConnectionDelegate):
         return Exchange(self, request_conn)
 
 
-class Exchange(HTTPMessageDelegate):
+class Exchange(Heard):
     """One request and its answer."""
 
     __slots__ = ("_body", "_connection", "_front", "_headers", "_line", "_started", "_waiting")
@@ -106,6 +107,7 @@ class Exchange(HTTPMessageDelegate):
         assert isinstance(start_line, RequestStartLine)  # noqa: S101 - a server reads requests
         self._started = self._front.hub.ports.monotonic()
         self._front.hub.began()
+        self.heard = True
         self._line = start_line
         self._headers = headers
 

@@ -20,6 +20,7 @@ from emulator.core.message import JSON, Reply
 from emulator.core.paths import split_target
 from emulator.errors import ConfigError, Problem
 from emulator.runtime.sockets import Endpoint
+from emulator.server.listeners import Heard
 
 Page = Callable[[], Reply]
 
@@ -81,7 +82,7 @@ class Operator(HTTPServerConnectionDelegate):
         return _Exchange(self.pages, request_conn)
 
 
-class _Exchange(HTTPMessageDelegate):
+class _Exchange(Heard):
     def __init__(self, pages: dict[str, Page], connection: HTTPConnection) -> None:
         self._pages = pages
         self._connection = connection
@@ -90,7 +91,7 @@ class _Exchange(HTTPMessageDelegate):
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> None:
         """Keep the start line (called by Tornado)."""
-        del headers
+        super().headers_received(start_line, headers)
         assert isinstance(start_line, RequestStartLine)  # noqa: S101 - a server reads requests
         self._line = start_line
 

@@ -8,10 +8,17 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPServerConnectionDelegate,
+    ResponseStartLine,
+)
 
 from emulator.model.config import Limits
 from emulator.runtime.sockets import Endpoint
-from emulator.server.listeners import Listener
+from emulator.server.listeners import Heard, Listener
 from emulator.server.operator import Operator, Readiness
 
 LOOPBACK = Endpoint(host="127.0.0.1", port=0)
@@ -68,12 +75,13 @@ def test_one_connection_too_many_is_closed_and_a_free_place_is_given() -> None:
     ("limits", "sent"),
     [
         (Limits(idle_seconds=0.05), b""),
+        (Limits(idle_seconds=0.05), b"GET /healthz HTTP/1.1\r\nHost:"),
         (
             Limits(body_seconds=0.05),
             b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n",
         ),
     ],
-    ids=["silence", "a body that never comes"],
+    ids=["silence", "half a head", "a body that never comes"],
 )
 def test_who_does_not_go_on_is_not_waited_for(limits: Limits, sent: bytes) -> None:
     async def main() -> None:
@@ -81,6 +89,53 @@ def test_who_does_not_go_on_is_not_waited_for(limits: Limits, sent: bytes) -> No
         async with connected(made) as (reader, writer):
             writer.write(sent)
             assert await first(reader) == b""
+        made.stop()
+        await made.close()
+
+    asyncio.run(main())
+
+
+def test_a_kept_connection_may_idle_no_longer_than_a_new_one() -> None:
+    async def main() -> None:
+        made = listener(Limits(idle_seconds=0.05))
+        async with connected(made) as (reader, writer):
+            writer.write(HEALTH)
+            answer = await asyncio.wait_for(reader.read(), 10)
+            assert answer.endswith(b"OK\n")
+        made.stop()
+        await made.close()
+
+    asyncio.run(main())
+
+
+class Slow(HTTPServerConnectionDelegate):
+    """Answers much later than a connection may idle."""
+
+    def start_request(
+        self, server_conn: object, request_conn: HTTPConnection
+    ) -> HTTPMessageDelegate:
+        return SlowExchange(request_conn)
+
+
+class SlowExchange(Heard):
+    def __init__(self, connection: HTTPConnection) -> None:
+        self.connection = connection
+
+    def finish(self) -> None:
+        asyncio.get_running_loop().call_later(0.3, self.answer)
+
+    def answer(self) -> None:
+        line = ResponseStartLine("HTTP/1.1", 200, "OK")
+        _ = self.connection.write_headers(line, HTTPHeaders({"Content-Length": "0"}))
+        self.connection.finish()
+
+
+def test_who_waits_for_an_answer_does_not_idle() -> None:
+    async def main() -> None:
+        made = Listener(LOOPBACK, Slow(), Limits(idle_seconds=0.05))
+        async with connected(made) as (reader, writer):
+            writer.write(HEALTH)
+            assert await first(reader) == b"HTTP/1.1 200 OK"
         made.stop()
         await made.close()
 
