@@ -10,15 +10,17 @@ import json
 import re
 from collections import defaultdict
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator import sources
 from emulator.core.message import Answer
 from emulator.core.policy import CompiledArea, Refusal, RequireHeader
-from emulator.dialects import DIALECTS
+from emulator.dialects import DIALECTS, VOCABULARY
 from emulator.dialects.base import content_type, eras, required
 from tests.support.guest import COMPLETE, Guest, header
 
@@ -44,6 +46,11 @@ HEADERS = {
 }
 
 
+FIXTURES = [
+    instance
+    for path in sorted((Path(__file__).parents[2] / "fixtures/instances").glob("*.yaml"))
+    for instance in sources.load(str(path), VOCABULARY)
+]
 LISTED = {name: dialect.listings for name, dialect in DIALECTS.items() if dialect.listings}
 
 
@@ -74,6 +81,7 @@ GUESTS = {
     **{name: Guest(f"{COMPLETE}dialects: [{name}]\n") for name in CHOSEN},
     "all": Guest(f"{COMPLETE}dialects: [{', '.join(CHOSEN)}]\n"),
     "default": Guest("name: web-1\n"),
+    **{f"fixture {instance.name}": Guest(instance) for instance in FIXTURES},
 }
 every_guest = pytest.mark.parametrize("guest", GUESTS.values(), ids=GUESTS)
 

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
+from emulator import sources
+from emulator.dialects import VOCABULARY
 from emulator.dialects.base import View
 from emulator.dialects.openstack import DIALECT, NAMES, OpenStackPolicy
 from emulator.errors import ConfigError
@@ -238,6 +241,13 @@ def test_network_data_is_what_nova_s_schema_allows(guest: Guest) -> None:
     answer = guest.ask("/openstack/latest/network_data.json")
     assert header(answer, "Content-Type") == "text/plain; charset=UTF-8"
     check(json.loads(answer.body))
+
+
+@pytest.mark.parametrize("name", ["complete", "dual-stack", "sample", "windows"])
+def test_network_data_of_our_fixtures_is_what_nova_s_schema_allows(name: str) -> None:
+    path = Path(__file__).parents[2] / f"fixtures/instances/{name}.yaml"
+    (instance,) = sources.load(str(path), VOCABULARY)
+    check(Guest(instance).json("/openstack/latest/network_data.json"))
 
 
 def test_network_data_describes_links(guest: Guest) -> None:

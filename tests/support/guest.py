@@ -113,10 +113,10 @@ def _templates() -> Templates:
 class Guest:
     """A guest of one machine, which also is what the machine's computed paths use."""
 
-    def __init__(self, description: str, ports: FakePorts | None = None) -> None:
-        """Render what ``description`` (YAML) says."""
+    def __init__(self, described: str | Instance, ports: FakePorts | None = None) -> None:
+        """Render what YAML, or an instance, describes."""
         self.fake = ports or FakePorts()
-        self.instance = machine(description)
+        self.instance = machine(described) if isinstance(described, str) else described
         self.snapshot = Renderer(_templates(), self.fake.ports).snapshot(self.instance)
         self.posted = b""
 
