@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from tests.support.ports import FakePorts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Guests take the processors while the other tests run: time says nothing about an example. In CI
+# the examples are the same each time, so that a change fails by its own doing.
+hypothesis.settings.register_profile(
+    "imds",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("imds")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

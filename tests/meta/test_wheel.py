@@ -88,7 +88,7 @@ def test_sample_is_on_board_and_without_mistakes(installed: Path) -> None:
 def test_documents_come_from_compiled_templates(installed: Path) -> None:
     """Rendering works, and still does when the templates' source has turned to nonsense."""
     (sample,) = installed.glob("lib/python*/site-packages/emulator/_data/sample.yaml")
-    path = "/openstack/latest/meta_data.json"
+    path = "/openstack/latest/network_data.json"
     before = run(installed, "render", str(sample), path)
     for source in installed.glob("lib/python*/site-packages/emulator/_templates/source/*/*"):
         source.write_text("{% nonsense %}")
