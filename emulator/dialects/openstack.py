@@ -153,7 +153,7 @@ def _vendor_text(instance: Instance) -> str:
     except UnicodeDecodeError as error:
         allowed = "UTF-8 text with the dialect openstack, whose JSON carries nothing else"
         problem = Problem(
-            instance.name, 0, "vendor_data", f"other bytes ({error.reason})", allowed
+            instance.name, 0, "vendor_data", f"bytes that are no text ({error.reason})", allowed
         )
         raise ConfigError(problem) from error
 

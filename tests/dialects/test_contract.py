@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from emulator.core.policy import Area
     from emulator.dialects.base import Policy
 
+ROOT = Path(__file__).parents[2]
 CHOSEN = [name for name, dialect in DIALECTS.items() if not dialect.always]
 VERSION = re.compile(r"[0-9]+\.[0-9]+|[0-9]{4}-[0-9]{2}-[0-9]{2}|latest")
 AREAS = [
@@ -48,7 +49,7 @@ HEADERS = {
 
 FIXTURES = [
     instance
-    for path in sorted((Path(__file__).parents[2] / "fixtures/instances").glob("*.yaml"))
+    for path in sorted((ROOT / "fixtures/instances").glob("*.yaml"))
     for instance in sources.load(str(path), VOCABULARY)
 ]
 LISTED = {name: dialect.listings for name, dialect in DIALECTS.items() if dialect.listings}
@@ -194,6 +195,13 @@ def test_dialects_that_are_off_are_not_found(guest: Guest) -> None:
         inside = any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes)
         if area.dialect not in on and path not in shared and not inside:
             assert guest.ask(path, headers=headers).status == 404, path
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_a_dialect_has_its_page_or_a_part_of_that_of_the_one_it_comes_with(name: str) -> None:
+    pages = [name, *(other for other, dialect in DIALECTS.items() if name in dialect.brings)]
+    texts = [(ROOT / f"docs/dialects/{page}.md") for page in pages]
+    assert any(name in text.read_text(encoding="utf-8") for text in texts if text.exists())
 
 
 # ----------------------------------------------------------------- whatever a guest may think of
