@@ -12,7 +12,7 @@ from tornado.httputil import HTTPHeaders
 
 from emulator.cli import USAGE_ERROR
 from emulator.cli.source import open_source
-from emulator.core.message import Answer, Live, Reply, Request
+from emulator.core.message import Answer, Reply, Request
 from emulator.core.paths import split_target
 from emulator.core.snapshot import Snapshot
 from emulator.model.instance import Instance
@@ -72,11 +72,13 @@ def _print(machine: Machine, target: str) -> int:
     if slot is None:
         print(f"no such path: {path}; without a path, render lists them all", file=sys.stderr)
         return 1
-    answer: Answer | Reply | Live = machine.snapshot.answers[slot]
-    if not isinstance(answer, Answer):
+    answer = machine.snapshot.answers[slot]
+    if isinstance(answer, Answer):
+        body = answer.body
+    else:
         request = Request("GET", path, query, HTTPHeaders())
-        answer = asyncio.run(_computed(answer(request, machine)))
-    sys.stdout.buffer.write(answer.body)
+        body = asyncio.run(_computed(answer(request, machine))).body
+    sys.stdout.buffer.write(body)
     return 0
 
 
