@@ -66,7 +66,7 @@ def _marks(built: Built) -> Iterator[Mark]:
     if "uuid" in places:
         yield _mark(f"the UUID {instance.uuid}", "each UUID once", places, "uuid")
     if instance.peer.socket:
-        socket = f"the socket {quoted(instance.peer.socket)}"
+        socket = f"the socket {instance.peer.socket}"
         yield _mark(socket, "each socket once", places, "peer.socket")
     field = "peer.addresses" if "peer.addresses" in places else "interfaces"
     for address in instance.peer.addresses:

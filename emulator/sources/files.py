@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from emulator.model.document import Unfit, quoted
+from emulator.model.document import Unfit
 from emulator.ports import Ports
 
 State = tuple[int, int, int] | tuple[str, ...] | None
@@ -36,15 +36,15 @@ class Files:
             status = os.stat(path)  # noqa: PTH116 - without pathlib's objects, it is polled
             if not stat.S_ISREG(status.st_mode):
                 kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-                raise Unfit(f"{quoted(path)}, {kind}", allowed)
+                raise Unfit(kind, allowed)
             # Not read at all if too large: it may be larger than memory.
             data = self._ports.read(path) if status.st_size <= limit else b""
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             reason = getattr(error, "strerror", None) or str(error)
-            raise Unfit(f"{quoted(path)}, {reason.lower()}", allowed) from None
+            raise Unfit(reason.lower(), allowed) from None
         size = max(len(data), status.st_size)
         if size > limit:
-            raise Unfit(f"{quoted(path)}, {size} bytes", allowed)
+            raise Unfit(f"{size} bytes", allowed)
         return data
 
     def names(self, folder: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import os.path
 from emulator.errors import ConfigError, Problem
 from emulator.model.build import Built, build
 from emulator.model.decode import Outside
-from emulator.model.document import Unfit
+from emulator.model.document import Unfit, quoted
 from emulator.model.vocabulary import Vocabulary
 from emulator.sources.compose import compose
 from emulator.sources.files import Files
@@ -23,7 +23,10 @@ def read_file(path: str, vocabulary: Vocabulary, files: Files) -> Built:
         return os.path.abspath(os.path.join(folder, name))  # noqa: PTH100, PTH118 - as above
 
     def read(name: str, limit: int) -> bytes:
-        return files.read(locate(name), limit)
+        try:
+            return files.read(locate(name), limit)
+        except Unfit as bad:
+            raise Unfit(f"{quoted(name)}, {bad.found}", bad.allowed) from None
 
     root = compose(_text(path, files), path)
     return build(root, vocabulary, Outside(read=read, locate=locate))

@@ -120,8 +120,8 @@ def test_dialects_have_three_spellings(text: str, expected: list[str], loaded: L
 def test_policies_and_sections_have_their_types(loaded: Load) -> None:
     instance = loaded(
         "name: a\n"
-        "dialects: {beta: {mode: closed, rate: 2, limit: 7, on: yes, names: [a], free: [1, {b: c}],"
-        " table: {x: 1}, inner: {}}}\n"
+        "dialects: {beta: {mode: closed, rate: 2, limit: 7, on: yes, names: [a],"
+        " free: [1, {b: c}], table: {x: 1}, inner: {}}}\n"
         "beta: {account: '4711', choices: {rate: 0.5}}\n"
         "needy: {key: k}\n"
     )
