@@ -13,8 +13,8 @@ from emulator.dialects.base import Hint
 Acceleration = Literal["kvm", "tcg"]
 Version = tuple[int, int]
 
-# Before version 10, TCG's richest processor double-faults current kernels; without CMPXCHG16B a
-# plain old one has run all of them.
+# Before version 10, TCG's CMPXCHG16B double-faults current kernels. Without it systems built for
+# x86-64-v2 refuse to run: these need another processor model, or a newer QEMU.
 _SOUND_TCG = (10, 0)
 
 
@@ -58,7 +58,7 @@ def default_cpu(acceleration: Acceleration, version: Version) -> str:
     """Choose the processor model on which stock kernels have been seen to run."""
     if acceleration == "kvm":
         return "host"
-    return "max,la57=off" if version >= _SOUND_TCG else "Nehalem,-cx16"
+    return "max,la57=off" if version >= _SOUND_TCG else "max,la57=off,-cx16"
 
 
 def command(machine: Machine) -> list[str]:

@@ -10,9 +10,59 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from emulator.errors import BootError
+from emulator.errors import BootError, ImdsError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Seconds: mmdebstrap unmounts and removes a whole system.
+TIDY_UP = 60.0
+
+
+class Interrupted(ImdsError):
+    """A signal has asked us to stop."""
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Let the signals that ask us to stop break in, as ``Interrupted``, so that all is tidied."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del frame
+        raise Interrupted(f"interrupted by {signal.Signals(number).name}")
+
+    before = {number: signal.signal(number, stop) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_patiently(
+    command: Sequence[str], cwd: Path, stdin: str, environment: dict[str, str]
+) -> tuple[int, str]:
+    """Run ``command``; give its exit status and what it wrote.
+
+    When something breaks in, it is asked to end and given time to tidy up after itself.
+    """
+    with subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        try:
+            output, _ = process.communicate(stdin)
+        except BaseException:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=TIDY_UP)
+            process.kill()
+            raise
+        return process.returncode, output
 
 
 class Interruption:

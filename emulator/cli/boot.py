@@ -14,6 +14,7 @@ from emulator.boot.disk import Disk, inspect
 from emulator.boot.images.cache import Cache, cache_folder
 from emulator.boot.images.find import find
 from emulator.boot.machine import Kernel, default_cpu, printable
+from emulator.boot.processes import interruptible
 from emulator.boot.qemu import find_firmware, find_qemu
 from emulator.boot.report import Report, text
 from emulator.boot.run import Plan, Talk, boot, commands
@@ -66,7 +67,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Boot; 0 only if cloud-init finished without error and with the wanted datasource."""
-    plan = _plan(options)
+    with interruptible():
+        plan = _plan(options)
     if options.print_command:
         print("\n\n".join(map(printable, commands(plan))))
         return 0
@@ -150,7 +152,8 @@ def _kernel(options: argparse.Namespace, disk: Disk) -> Kernel | None:
 
 def _limits(timeout: float | None, acceleration: str) -> Limits:
     limit = timeout or _TIMEOUTS[acceleration]
-    return Limits(limit, min(_SILENCE[acceleration], limit))
+    # Half of a short limit, so that silence and slowness are told apart there too.
+    return Limits(limit, min(_SILENCE[acceleration], limit / 2))
 
 
 def _say(line: str) -> None:

@@ -13,6 +13,7 @@ from emulator.boot.images.official import official
 from emulator.boot.images.progress import Bar
 from emulator.boot.images.pull import pull, resolve
 from emulator.boot.images.recipes import RECIPES
+from emulator.boot.processes import interruptible
 from emulator.errors import ImageError
 
 
@@ -38,6 +39,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carry out the chosen action; raises ImageError."""
+    with interruptible():
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     cache = Cache(options.cache or cache_folder())
     match options.action:
         case "build":

@@ -57,9 +57,10 @@ class Connection:
     def __init__(self, path: str) -> None:
         self.guest, theirs = socket.socketpair()
         self.guest.settimeout(30)
+        command = [sys.executable, "-I", "-S", bridge.__file__, path]
         with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", bridge.__file__, path], stdin=theirs, stdout=theirs
+            self.process: subprocess.Popen[bytes] = subprocess.Popen(
+                command, stdin=theirs.fileno(), stdout=theirs.fileno()
             )
 
     def read_all(self) -> bytes:
@@ -130,7 +131,7 @@ def test_the_server_may_end_first(
 def test_a_guest_that_goes_away_ends_the_program(
     serve: Callable[[Callable[[socket.socket], None]], str],
 ) -> None:
-    connection = Connection(serve(lambda peer: None if read_all(peer) else None))
+    connection = Connection(serve(lambda peer: peer.sendall(read_all(peer))))
     connection.guest.sendall(b"x")
     assert connection.end() == 0
 

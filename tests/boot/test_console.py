@@ -10,7 +10,7 @@ from emulator.boot.console import LONGEST_LINE, Console, Event, clean, event
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("[    0.000000] Linux version 6.1.0-50-cloud-amd64 (x)", ("kernel", "6.1.0-50-cloud-amd64")),
+        ("[    0.0] Linux version 6.1.0-50-cloud-amd64 (x)", ("kernel", "6.1.0-50-cloud-amd64")),
         (
             'BdsDxe: starting Boot0001 "UEFI Misc Device" from PciRoot(0x0)/Pci(0x3,0x0)',
             ("firmware", "Boot0001"),
@@ -23,7 +23,7 @@ from emulator.boot.console import LONGEST_LINE, Console, Event, clean, event
          ("stage", "modules:final")),
         ("[  9.9] cloud-init[3]: 2026-11-22 00:10:56,391 - util.py[WARNING]: No active service",
          ("warning", "No active service")),
-        ("x - util.py[WARNING]: Running module scripts-user (<module 'x'>) failed", ("error", None)),
+        ("x - util.py[WARNING]: Running module runcmd (<module 'x'>) failed", ("error", None)),
         ("x - url_helper.py[ERROR]: Timed out, no response", ("error", "Timed out, no response")),
         ("[FAILED] Failed to start cloud-final.service - Cloud-init: Final", ("error", None)),
         ("[  OK  ] Finished cloud-final.service - Cloud-init: Final Stage.", ("ended", None)),

@@ -19,8 +19,9 @@ from pathlib import Path
 import msgspec
 
 from emulator.boot.images.cache import Cache, Image
-from emulator.boot.images.recipes import Recipe
+from emulator.boot.images.recipes import ENTRY, HOOKS, LOADER, Recipe
 from emulator.boot.packages import complaint, install_line, missing
+from emulator.boot.processes import run_patiently
 from emulator.errors import ImageError
 
 MIB = 1 << 20
@@ -38,21 +39,6 @@ _PARTITIONS = f"""\
 label: gpt
 start={ESP_START_MIB}MiB, size={ESP_MIB}MiB, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, name=ESP
 start={ROOT_START_MIB}MiB, size={ROOT_MIB}MiB, type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709, name=root
-"""
-_FSTAB = r"LABEL=root / ext4 errors=remount-ro 0 1\nLABEL=ESP /boot/efi vfat nofail 0 2\n"
-# As an official image is: no identity of its own, so that each guest makes one.
-_HOOKS = (
-    f"printf '{_FSTAB}' > \"$1/etc/fstab\"",
-    'mkdir -p "$1/boot/efi"',
-    'rm -f "$1"/etc/ssh/ssh_host_*_key "$1"/etc/ssh/ssh_host_*_key.pub "$1/etc/hostname"',
-    ': > "$1/etc/machine-id"',
-)
-_LOADER = "timeout 0\ndefault debian\n"
-_ENTRY = """\
-title Debian
-linux /vmlinuz
-initrd /initrd.img
-options root=LABEL=root console=tty0 console=ttyS0
 """
 _EXTRACTED = {
     "vmlinuz": r"\./boot/vmlinuz-.+",
@@ -153,7 +139,7 @@ def export(image: Image, output: Path) -> None:
 
 
 def _bootstrap(recipe: Recipe, work: Path, way: Privilege, mirror: str) -> None:
-    hooks = [f"--customize-hook={hook}" for hook in _HOOKS]
+    hooks = [f"--customize-hook={hook}" for hook in HOOKS]
     _run(
         [
             "mmdebstrap",
@@ -201,8 +187,8 @@ def _extract(tar: tarfile.TarFile, work: Path) -> None:
 
 
 def _write_esp(work: Path) -> None:
-    (work / "loader.conf").write_text(_LOADER)
-    (work / "debian.conf").write_text(_ENTRY)
+    (work / "loader.conf").write_text(LOADER)
+    (work / "debian.conf").write_text(ENTRY)
     esp = f"disk.raw@@{ESP_START_MIB}M"
     sectors = str(ESP_MIB * MIB // 512)
     layout = ["-F", "-T", sectors, "-h", "64", "-s", "32", "-v", "ESP"]
@@ -232,9 +218,7 @@ def _write_root(work: Path, way: Privilege) -> None:
 
 def _run(command: list[str], work: Path, stdin: str = "") -> None:
     env = {**os.environ, "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
-    done = subprocess.run(
-        command, cwd=work, input=stdin, capture_output=True, text=True, check=False, env=env
-    )
-    if done.returncode:
-        tail = "\n".join((done.stderr or done.stdout).strip().splitlines()[-15:])
-        raise ImageError(f"{command[0]} failed with status {done.returncode}:\n{tail}")
+    status, output = run_patiently(command, work, stdin, env)
+    if status:
+        tail = "\n".join(output.strip().splitlines()[-15:])
+        raise ImageError(f"{command[0]} failed with status {status}:\n{tail}")

@@ -1,0 +1,117 @@
+"""Stands in for QEMU: shows a console, asks as a guest does, and ends as FAKE_QEMU says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+OPENSTACK = "DataSourceOpenStackLocal [net,ver=2]"
+FINAL = "Cloud-init v. 22.4.2 finished at now. Datasource {}.  Up 9.99 seconds\n"
+
+
+def value(pattern: str) -> str:
+    found = re.search(pattern, "\n".join(sys.argv))
+    assert found, pattern
+    return found[1].replace(",,", ",")
+
+
+def show(text: str) -> None:
+    with Path(value(r"file,id=console,path=(.*)")).open("a") as console:
+        console.write(text)
+
+
+def request(path: str) -> bytes:
+    bridge = shlex.split(value(r"-cmd:(.*?)(?:,hostfwd.*)?\n"))
+    head = f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode()
+    return subprocess.run(bridge, input=head, capture_output=True, check=True).stdout
+
+
+def linger() -> None:
+    time.sleep(600)
+
+
+def ask() -> None:
+    answer = request("/openstack")
+    assert b" 200 " in answer, answer
+
+
+def finish(datasource: str) -> None:
+    show(FINAL.format(datasource))
+
+
+def die() -> None:
+    sys.stderr.write("qemu: could not open the thing\n")
+    sys.exit(1)
+
+
+def panic() -> None:
+    show("Kernel panic - not syncing: no working init found\n")
+    linger()
+
+
+def power_off() -> None:
+    show("reboot: Power down\n")
+
+
+def good() -> None:
+    ask()
+    finish(OPENSTACK)
+
+
+def stuck() -> None:
+    ask()
+    linger()
+
+
+def errors() -> None:
+    ask()
+    show("x - util.py[WARNING]: Running module runcmd (<module 'x'>) failed\n")
+    finish(OPENSTACK)
+    linger()
+
+
+def wrong() -> None:
+    ask()
+    finish("DataSourceNone")
+    linger()
+
+
+def stays() -> None:
+    good()
+    linger()
+
+
+MODES = {
+    "die": die,
+    "errors": errors,
+    "good": good,
+    "panic": panic,
+    "powers-off": power_off,
+    "silent": linger,
+    "stays": stays,
+    "stuck": stuck,
+    "wrong": wrong,
+}
+
+
+def main() -> int:
+    if "--version" in sys.argv:
+        version = os.environ.get("FAKE_QEMU_VERSION", "7.2.22 (Debian)")
+        sys.stdout.write(f"QEMU emulator version {version}\n")
+        return 0
+    if "isa-debug-exit,iobase=0xf4,iosize=1" in sys.argv:
+        return 1
+    mode = os.environ["FAKE_QEMU"]
+    if mode != "die":
+        show("Linux version 6.1.0 (x)\n")
+    MODES[mode]()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,243 @@
+"""The whole command, with a stand-in for QEMU alone: the server is the real one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.boot.conftest import Command
+
+
+def test_a_good_boot(command: Command) -> None:
+    report = command.json("good")
+    assert (report["exit"], report["outcome"]) == (0, "done")
+    assert report["datasource"] == "DataSourceOpenStackLocal"
+    assert report["vm"] == "web-1"
+    (request,) = report["requests"]
+    assert (request["path"], request["status"], request["dialect"]) == (
+        "/openstack",
+        200,
+        "openstack",
+    )
+    assert 0 <= request["at"] < 60
+    assert Path(report["console"]).read_text().startswith("Linux version")
+    assert "first request: GET /openstack -> 200" in report["stderr"]
+    assert command.leftovers() == []
+
+
+def test_the_summary_for_people(command: Command) -> None:
+    done = command.boot("good", "--console")
+    assert done.returncode == 0
+    assert "web-1: cloud-init 22.4.2 finished with DataSourceOpenStackLocal" in done.stdout
+    assert "GET /openstack" in done.stdout
+    assert "kernel 6.1.0 starts" in done.stderr
+    assert "Linux version 6.1.0 (x)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("mode", "outcome", "words"),
+    [
+        ("panic", "panic", "no working init found"),
+        ("die", "qemu-died", "QEMU ended with status 1"),
+        ("powers-off", "powered-off", "powered off by itself"),
+        ("silent", "never-asked", "never asked for metadata"),
+        ("stuck", "stuck", "last request: GET /openstack 200"),
+        ("errors", "cloud-init-errors", "Running module runcmd"),
+        ("wrong", "wrong-datasource", "DataSourceNone"),
+    ],
+)
+def test_bad_ends_are_told_apart(command: Command, mode: str, outcome: str, words: str) -> None:
+    report = command.json(mode, "--timeout", "3")
+    assert (report["exit"], report["outcome"]) == (1, outcome)
+    assert words in report["message"]
+    assert Path(report["console"]).exists()
+    assert command.leftovers() == []
+
+
+def test_qemus_last_lines_are_shown(command: Command) -> None:
+    done = command.boot("die")
+    assert "qemu: could not open the thing" in done.stdout
+
+
+def moment(command: Command, name: str) -> bool:
+    """Tell whether a boot has come to the moment of that name."""
+    home = command.state / "boot" / "web-1"
+    match name:
+        case "at once":
+            return True
+        case "workspace":
+            return home.exists()
+        case "server":
+            return any(home.glob("run.*/server.log"))
+        case "qemu":
+            return any(home.glob("run.*/qemu.log"))
+        case _:
+            console = home / "console.log"
+            return console.exists() and "Linux" in console.read_text()
+
+
+@pytest.mark.parametrize("name", ["at once", "workspace", "server", "qemu", "guest"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_at_any_moment_leaves_nothing(
+    command: Command, name: str, number: signal.Signals
+) -> None:
+    process = command.start("stuck")
+    command.wait_for(lambda: moment(command, name))
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode != 0, out + err
+    # Python itself answers while it still imports.
+    assert name == "at once" or "Traceback" not in err
+    command.wait_for(lambda: command.leftovers() == [])
+
+
+def test_the_server_listens_on_unix_sockets_alone(command: Command) -> None:
+    command.start("stuck")
+    command.wait_for(lambda: moment(command, "guest"))
+    (server,) = [line for line in command.processes() if " serve " in line]
+    assert server.count("unix:") == 2
+    pid = pid_of(" serve ", command)
+    listening = {
+        line.split()[9]
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
+        if line.split()[3] == "0A"
+    }
+    inodes = {
+        str(link.readlink())[8:-1]
+        for link in Path(f"/proc/{pid}/fd").iterdir()
+        if str(link.readlink()).startswith("socket:")
+    }
+    assert inodes
+    assert not inodes & listening
+
+
+def pid_of(words: str, command: Command) -> int:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            if words in line and str(command.folder) in line:
+                return int(entry.name)
+    raise AssertionError(words)
+
+
+def test_a_server_that_ends_is_reported(command: Command) -> None:
+    process = command.start("stuck", "--json")
+    command.wait_for(lambda: moment(command, "guest"))
+    os.kill(pid_of(" serve ", command), signal.SIGKILL)
+    out, _ = process.communicate(timeout=60)
+    assert '"server-died"' in out
+
+
+def test_with_ssh_the_guest_runs_on_until_told(command: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = command.start("stays", "--ssh", str(port))
+    assert process.stdout is not None
+    while "console" not in process.stdout.readline():
+        assert process.poll() is None
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert command.leftovers() == []
+
+
+def test_a_kept_disk_is_gone_on_with(command: Command) -> None:
+    first = command.json("good", "--keep")
+    disk = Path(first["kept"]) / "disk.qcow2"
+    before = disk.stat().st_ino
+    assert command.json("good", "--keep")["exit"] == 0
+    assert disk.stat().st_ino == before
+    assert command.leftovers() == []
+
+
+def test_a_kept_disk_of_another_image_is_refused(command: Command) -> None:
+    assert command.json("good", "--keep")["exit"] == 0
+    with command.image.open("ab") as image:
+        image.write(bytes(512))
+    done = command.boot("good", "--keep")
+    assert done.returncode == 1
+    assert "remove that folder to start afresh" in done.stderr
+
+
+def test_one_machine_is_not_booted_twice_at_once(command: Command) -> None:
+    first = command.start("stuck")
+    command.wait_for(lambda: moment(command, "guest"))
+    second = command.boot("good")
+    assert second.returncode == 1
+    assert f"being booted already (by process {first.pid})" in second.stderr
+
+
+def test_the_command_can_be_printed(command: Command) -> None:
+    done = command.boot("good", "--print-command")
+    assert done.returncode == 0
+    for words in ("qemu-img create", "emulator serve", "guestfwd=", "type=3,asset=OpenStack Nova"):
+        assert words in done.stdout
+    assert not command.state.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "words"),
+    [
+        ("name: web-1\ndialects: {nocloud: on}\n", ["--datasource", "openstack"], "openstack: on"),
+        ("name: web-1\ndialects: {kubevirt: on}\n", [], "dialects"),
+        ("nome: web-1\n", [], "nome"),
+    ],
+)
+def test_descriptions_that_do_not_fit_are_refused(
+    command: Command, text: str, flags: list[str], words: str
+) -> None:
+    command.instance.write_text(text)
+    done = command.boot("good", *flags)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "web-1.yaml" in done.stderr
+
+
+def test_the_datasource_follows_the_description(command: Command) -> None:
+    command.instance.write_text("name: web-1\ndialects: {nocloud: on}\n")
+    done = command.boot("good", "--print-command")
+    assert "serial=ds=nocloud;dsmode=net;s=http://169.254.169.254/nocloud/" in done.stdout
+
+
+def test_a_qemu_that_is_too_old_is_refused(command: Command) -> None:
+    command.environment["FAKE_QEMU_VERSION"] = "4.2.1"
+    done = command.boot("good")
+    assert done.returncode == 1
+    assert "version 4.2; 5.2 or later" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "No such file"),
+        (b"", "empty"),
+        (b"<!DOCTYPE html>", "a web page"),
+        (b"\x1f\x8b123", "gzip"),
+        (b"QFI\xfb", "truncated"),
+    ],
+)
+def test_what_is_no_image_is_refused(command: Command, content: bytes | None, words: str) -> None:
+    command.image.unlink()
+    if content is not None:
+        command.image.write_bytes(content)
+    done = command.boot("good")
+    assert done.returncode == 1
+    assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [["--ssh", "0"], ["--timeout", "0"], ["--memory", "10"], ["--datasource", "floppy"]],
+)
+def test_flags_have_bounds(command: Command, flags: list[str]) -> None:
+    assert command.boot("good", *flags).returncode == 2
