@@ -68,8 +68,8 @@ class _Open(msgspec.Struct):
             return
         if self.merge:
             self.merged.append(node)
-        elif self.key is not None:
-            self.mapping.setdefault(self.key, node)
+        else:
+            self.mapping.setdefault(self.key or "", node)
         self.key = None
 
 

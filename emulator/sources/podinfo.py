@@ -129,7 +129,7 @@ class _Pod:
 
     def _put(self, field: str, source: Node) -> None:
         try:
-            put(self.root, field, source, source.file)
+            put(self.root, field, source, "a mounted Secret")
         except Unfit as bad:
             self.problems.append(source.problem(bad.found, bad.allowed))
 
