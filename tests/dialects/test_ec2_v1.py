@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.dialects.ec2_v1 import ROOTS, VERSIONS
+from emulator.dialects.ec2_v1 import VERSIONS
 from emulator.errors import ConfigError
 from tests.support.guest import COMPLETE, ED25519, RSA, Guest, header
 
 MINIMAL = "name: web-1\ndialects: [openstack]\n"
+ROOTS = ("", "/ec2")
 LEAVES = {
     "ami-launch-index": "2",
     "ami-manifest-path": "FIXME",

@@ -8,10 +8,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.dialects.nocloud import FILES, SEEDS
+from emulator.dialects.nocloud import FILES
 from tests.support.guest import COMPLETE, ED25519, RSA, Guest, header
 
 MINIMAL = "name: web-1\ndialects: [nocloud]\n"
+SEEDS = ("/nocloud/", "/v1/", "/nocloud")
 
 
 @pytest.fixture(scope="module")
