@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from uuid import UUID, uuid5
 
 from msgspec.structs import replace
@@ -68,7 +69,7 @@ def complete(instance: Instance) -> Instance:
         instance,
         hostname=instance.hostname or _hostname(instance.name),
         uuid=str(UUID(instance.uuid)) if instance.uuid else _uuid(instance),
-        project=instance.project or uuid5(NAMESPACE, f"project/{instance.namespace}").hex,
+        project=instance.project or _project(instance.namespace),
         placement=replace(placement, zone=placement.zone or f"{placement.region}a"),
         interfaces=links,
         peer=replace(peer, addresses=tuple(map(_address, given))),
@@ -79,6 +80,11 @@ def complete(instance: Instance) -> Instance:
 def looks_like_ec2(uuid: str) -> bool:
     """Say whether a guest that sees ``uuid`` (canonical spelling) in its SMBIOS asks for EC2."""
     return _EC2.match(uuid) is not None
+
+
+@lru_cache(maxsize=64)  # neighbours share a namespace, and so one text
+def _project(namespace: str) -> str:
+    return uuid5(NAMESPACE, f"project/{namespace}").hex
 
 
 def _uuid(instance: Instance) -> str:

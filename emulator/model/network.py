@@ -30,8 +30,11 @@ Address = Annotated[str, Meta(extra={"allowed": ADDRESS_WORDS})]
 Domain = Annotated[str, Meta(max_length=253, pattern=HOST_PATTERN, extra={"allowed": HOST_WORDS})]
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of the vocabulary's types: immutable, named arguments, nothing unknown."""
+class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """Base of the vocabulary's types: immutable, named arguments, nothing unknown.
+
+    Values hold no cycles, so the collector need not look at them: there may be thousands.
+    """
 
 
 class Route(Value, frozen=True):

@@ -186,3 +186,74 @@ def test_what_is_found_stands_on_one_line(text: str) -> None:
         return
     assert "\n" not in shown
     assert len(shown) < 500
+
+
+HOSTS = st.integers(1, 250).map(lambda n: f"10.0.0.{n}")
+TEXTS = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20)
+NAMES = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,20}[A-Za-z0-9])?", fullmatch=True)
+
+
+@st.composite
+def interfaces(draw: st.DrawFn) -> list[dict[str, object]]:
+    hosts = draw(st.lists(HOSTS, max_size=4, unique=True))
+    links: list[dict[str, object]] = []
+    for number, host in enumerate(hosts):
+        link: dict[str, object] = {
+            "mac": f"52:54:00:00:00:{number:02X}",
+            "mtu": draw(st.sampled_from([0, 68, 1500, 65535])),
+            "addresses": draw(st.sampled_from([[f"{host}/24"], ["dhcp4"], [], [f"{host}/8"]])),
+            "dns": draw(st.lists(HOSTS, max_size=2)),
+        }
+        if link["addresses"] == [f"{host}/24"]:
+            link["gateways"] = ["10.0.0.254"]
+        links.append(link)
+    if len(hosts) > 1 and "dhcp4" not in str(links[0]) and not links[0]["addresses"]:
+        links[0] = {"mac": links[0]["mac"]}
+        links.append({"name": "bond0", "bond": {"links": ["eth0"]}})
+        links.append(
+            {"name": "tagged", "vlan": {"link": "bond0", "id": draw(st.integers(1, 4094))}}
+        )
+    return links
+
+
+DESCRIPTIONS = st.fixed_dictionaries(
+    {"name": NAMES},
+    optional={
+        "namespace": NAMES,
+        "hostname": st.just("a.b"),
+        "uuid": st.uuids().map(lambda uuid: str(uuid).upper()),
+        "type": TEXTS,
+        "launch_index": st.integers(0, 1000),
+        "public_keys": st.dictionaries(TEXTS, st.just(ED), max_size=3),
+        "tags": st.dictionaries(TEXTS, TEXTS, max_size=3),
+        "interfaces": interfaces(),
+        "user_data": st.binary(max_size=50).map(
+            lambda data: {"base64": base64.b64encode(data).decode(), "template": False}
+        ),
+        "vendor_data2": st.dictionaries(TEXTS, st.integers(-9, 9) | TEXTS, max_size=2),
+        "tokens": st.lists(TEXTS, unique=True, max_size=3),
+        "dialects": st.sampled_from([["alpha"], {"beta": {"limit": 3}}, [], {"alpha": True}]),
+    },
+)
+
+
+def written(instance: Instance) -> str:
+    """Write a complete instance as a description again."""
+    fields = msgspec.to_builtins(instance)
+    for name in ("user_data", "vendor_data"):
+        if fields[name] is not None:
+            fields[name]["base64"] = fields[name].pop("data")
+    fields.update(fields.pop("sections"))
+    for token in fields["tokens"]:
+        token["file"] = token["file"].removeprefix("/base/")
+    return msgspec.json.encode(fields).decode()
+
+
+@given(DESCRIPTIONS)
+def test_a_complete_instance_describes_itself(description: dict[str, object]) -> None:
+    from tests.model.conftest import load
+
+    instance = load(msgspec.json.encode(description).decode())
+    assert load(written(instance)) == instance
+    assert all((instance.uuid, instance.hostname, instance.project, instance.placement.zone))
+    assert all(link.name and link.mac for link in instance.interfaces)

@@ -229,10 +229,8 @@ MISTAKES = {
 }
 INNER = {
     "interfaces": "[0]",
-    "dialects": "[0]",
     "beta": ".accont",
     "tags ": ".a",
-    "dialect": "[0]",
 }
 
 
