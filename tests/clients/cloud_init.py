@@ -50,13 +50,14 @@ def found(job: dict[str, Any]) -> dict[str, Any]:
     module = importlib.import_module(f"cloudinit.sources.{job['module']}")
     config = {"datasource": job["config"], "datasource_list": [*job["config"], "None"]}
     source = getattr(module, job["name"])(config, distro, paths)
-    start = time.monotonic()
+    start, cpu = time.monotonic(), time.process_time()
     loaded = source.get_data()
-    seconds = time.monotonic() - start
+    seconds, cpu_seconds = time.monotonic() - start, time.process_time() - cpu
     hostname = source.get_hostname()
     return {
         "loaded": loaded,
         "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
         "dsmode": source.dsmode,
         "instance_id": source.get_instance_id(),
         # a tuple-like value since 22.x, a string before

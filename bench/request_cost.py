@@ -1,0 +1,96 @@
+"""What one GET of a prebuilt document costs: ``python -m bench.request_cost``.
+
+Beside it, in the same run, the same number of bytes from a bare Tornado connection delegate that
+returns a constant, and through a plain ``tornado.web`` request handler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from bench.measure import (
+    ROOT,
+    Client,
+    Server,
+    free_address,
+    ratio,
+    reference_command,
+    serve_command,
+    spread,
+    started,
+    table,
+    turns,
+)
+
+DOCUMENT = "/openstack/latest/network_data.json"
+BARE, HANDLER = "bare delegate", "tornado.web handler"
+OURS, LOGGED = "ours", "ours, access log"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="CPU time of one GET, beside plain Tornado's")
+    parser.add_argument("--rounds", type=int, default=21, help="measurements of each")
+    parser.add_argument("--count", type=int, default=400, help="requests in a measurement")
+    parser.add_argument("--path", default=DOCUMENT, help="document to ask for")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        servers = _servers(stack, Path(folder), options.path)
+        for mode in ("keep_alive", "new_connections"):
+            contenders = {
+                name: _measurement(server, mode, options.path, options.count)
+                for name, server in servers.items()
+            }
+            _show(mode, turns(contenders, options.rounds))
+
+
+def _servers(stack: ExitStack, folder: Path, path: str) -> dict[str, Server]:
+    instance = ROOT / "fixtures/instances/complete.yaml"
+    servers = {}
+    for name, log in ((OURS, "off"), (LOGGED, str(folder / "access.log"))):
+        address = free_address()
+        command = serve_command(instance, folder / "state", address, log)
+        servers[name] = stack.enter_context(started(command, address))
+    servers[OURS].wait()
+    size = len(Client(servers[OURS].address, path).once())
+    print(f"GET {path}, {size} bytes of body\n")
+    for name, kind in ((BARE, "bare"), (HANDLER, "handler")):
+        address = free_address()
+        command = reference_command(kind, address, size)
+        servers[name] = stack.enter_context(started(command, address))
+    for server in servers.values():
+        server.wait()
+        server.settle()
+    return {name: servers[name] for name in (BARE, HANDLER, OURS, LOGGED)}
+
+
+def _measurement(server: Server, mode: str, path: str, count: int) -> Callable[[], float]:
+    """Give a function that measures the CPU microseconds of one request."""
+    ask: Callable[[int], None] = getattr(Client(server.address, path), mode)
+
+    def measure() -> float:
+        before = server.cpu()
+        ask(count)
+        return (server.cpu() - before) / count * 1e6
+
+    return measure
+
+
+def _show(mode: str, found: dict[str, list[float]]) -> None:
+    rows = [
+        (
+            name,
+            spread(values),
+            spread(ratio(values, found[BARE]), 2),
+            spread(ratio(values, found[HANDLER]), 2),
+        )
+        for name, values in found.items()
+    ]
+    table((mode.replace("_", " "), "CPU us/request", "x bare", "x handler"), *rows)
+
+
+if __name__ == "__main__":
+    main()

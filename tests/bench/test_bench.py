@@ -1,0 +1,57 @@
+"""Each benchmark runs and prints its table; sizes this small measure nothing."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+VALUE = r"-?[0-9,.]+"
+SPREAD = rf"{VALUE} \[{VALUE}-{VALUE}\]"
+
+
+def printed(name: str, *arguments: str) -> list[str]:
+    """Run a benchmark; give the lines that it printed."""
+    command = [sys.executable, "-m", f"bench.{name}", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def row(lines: list[str], name: str, *columns: str) -> None:
+    """Check that there is a row ``name`` with exactly ``columns`` (regular expressions)."""
+    pattern = r" +".join((re.escape(name), *columns))
+    assert any(re.fullmatch(pattern, line) for line in lines), "\n".join(lines)
+
+
+def test_request_cost() -> None:
+    lines = printed("request_cost", "--rounds", "2", "--count", "3")
+    assert re.fullmatch(r"GET /openstack/\S+, \d+ bytes of body", lines[0])
+    for mode in ("keep alive", "new connections"):
+        start = next(number for number, line in enumerate(lines) if line.startswith(mode))
+        for name in ("bare delegate", "tornado.web handler", "ours", "ours, access log"):
+            row(lines[start : start + 6], name, SPREAD, SPREAD, SPREAD)
+
+
+def test_footprint() -> None:
+    lines = printed("footprint", "--rounds", "1")
+    for name in ("bare Tornado server", "ours, checkout", "ours, wheel"):
+        row(lines, name, SPREAD, r"[-+][0-9.]+", SPREAD, SPREAD, VALUE)
+
+
+def test_scale() -> None:
+    lines = printed("scale", "--sizes", "1", "200", "--count", "3")
+    row(lines, "1", VALUE, SPREAD, SPREAD, SPREAD)
+    row(lines, "200", VALUE, VALUE, VALUE, SPREAD, SPREAD, SPREAD)
+
+
+@pytest.mark.client
+@pytest.mark.namespace
+def test_crawl() -> None:
+    lines = printed("crawl", "--rounds", "1", "--releases", "current")
+    share = rf"{SPREAD} %"
+    row(lines, "cloud-init of current", r"\d+", SPREAD, share, SPREAD, SPREAD, share)
