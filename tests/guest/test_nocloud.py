@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.guest.conftest import Disk, Machine, Report
+from tests.guest.conftest import Machine
 from tests.guest.support import KEY, USER_DATA, VENDOR_DATA, claims, complaints, indented
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from emulator.boot.images.cache import Image
 
-pytestmark = [pytest.mark.guest, pytest.mark.xdist_group("guest-nocloud")]
 
 DESCRIPTION = f"""\
 name: seed-1
@@ -38,48 +38,39 @@ class Boot:
         self.disk = machine.disk("disk")
 
 
-@pytest.fixture(scope="module")
-def boot(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boot]:
-    machine = Machine(image, tmp_path_factory.mktemp("nocloud"), "seed-1")
+@pytest.fixture
+def boot(image: Image, tmp_path: Path) -> Iterator[Boot]:
+    machine = Machine(image, tmp_path, "seed-1")
     yield Boot(machine)
     machine.close()
 
 
-@pytest.fixture
-def disk(boot: Boot) -> Disk:
-    return boot.disk
+def check_it_boots_by_its_own_loader(boot: Boot) -> None:
+    assert "firmware starts" in boot.report.progress
+    assert "kernel 6.1" in boot.report.progress
 
 
-@pytest.fixture
-def report(boot: Boot) -> Report:
-    return boot.report
+def check_it_finds_its_datasource_and_finishes(boot: Boot) -> None:
+    assert (boot.report.exit, boot.report.said["outcome"]) == (0, "done"), boot.report
+    assert boot.report.said["datasource"] == "DataSourceNoCloudNet"
+    assert "status: done" in boot.disk.text("/srv/status")
+    assert boot.disk.json("/var/lib/cloud/data/result.json")["v1"]["errors"] == []
 
 
-def test_it_boots_by_its_own_loader(report: Report) -> None:
-    assert "firmware starts" in report.progress
-    assert "kernel 6.1" in report.progress
+def check_smbios_alone_told_it(boot: Boot) -> None:
+    _, found = boot.disk.text("/srv/ds-identify.log").split("Found single datasource:")
+    assert found.split()[0] == "NoCloud"
 
 
-def test_it_finds_its_datasource_and_finishes(report: Report, disk: Disk) -> None:
-    assert (report.exit, report.said["outcome"]) == (0, "done"), report
-    assert report.said["datasource"] == "DataSourceNoCloudNet"
-    assert "status: done" in disk.text("/srv/status")
-    assert disk.json("/var/lib/cloud/data/result.json")["v1"]["errors"] == []
+def check_cloud_init_complains_of_nothing(boot: Boot) -> None:
+    assert complaints(boot.disk.text("/var/log/cloud-init.log")) == []
+    assert boot.report.said["errors"] == []
 
 
-def test_smbios_alone_told_it(disk: Disk) -> None:
-    assert "NoCloud" in disk.text("/srv/ds-identify.log").split("Found single datasource:")[1]
-
-
-def test_cloud_init_complains_of_nothing(report: Report, disk: Disk) -> None:
-    assert complaints(disk.text("/var/log/cloud-init.log")) == []
-    assert report.said["errors"] == []
-
-
-def test_it_asks_for_each_document_once(report: Report) -> None:
+def check_it_asks_for_each_document_once(boot: Boot) -> None:
     cloud_init = [
         (request["path"], request["status"])
-        for request in report.said["requests"]
+        for request in boot.report.said["requests"]
         if request["user_agent"].startswith("Cloud-Init")
     ]
     # This release does not ask for the network over HTTP (contract 2.1).
@@ -90,24 +81,41 @@ def test_it_asks_for_each_document_once(report: Report) -> None:
     ]
 
 
-def test_host_name_and_keys_are_set(disk: Disk) -> None:
-    assert disk.text("/etc/hostname").strip() == "seed-1"
-    assert KEY in disk.text("/home/debian/.ssh/authorized_keys")
+def check_host_name_and_keys_are_set(boot: Boot) -> None:
+    assert boot.disk.text("/etc/hostname").strip() == "seed-1"
+    assert KEY in boot.disk.text("/home/debian/.ssh/authorized_keys")
 
 
-def test_vendor_data_is_merged_with_user_data(disk: Disk) -> None:
-    assert disk.text("/srv/vendor") == "from vendor data\n"
-    assert len(disk.text("/srv/ran").splitlines()) == 1
+def check_vendor_data_is_merged_with_user_data(boot: Boot) -> None:
+    assert boot.disk.text("/srv/vendor") == "from vendor data\n"
+    assert len(boot.disk.text("/srv/ran").splitlines()) == 1
 
 
-def test_the_guest_fetches_its_token(disk: Disk) -> None:
-    token = claims(disk.json("/srv/token.json")["token"])
+def check_the_guest_fetches_its_token(boot: Boot) -> None:
+    token = claims(boot.disk.json("/srv/token.json")["token"])
     assert token["sub"] == "system:serviceaccount:field:default"
     assert token["kubernetes.io"]["namespace"] == "field"
-    assert disk.json("/srv/refused.json")["error"] == "missing_header"
+    assert boot.disk.json("/srv/refused.json")["error"] == "missing_header"
 
 
-def test_the_guest_does_not_reach_the_operator(disk: Disk) -> None:
-    results = disk.text("/srv/operator").split()
+def check_the_guest_does_not_reach_the_operator(boot: Boot) -> None:
+    results = boot.disk.text("/srv/operator").split()
     assert len(results) == 2
     assert "0" not in results
+
+
+@pytest.mark.guest
+def test_nocloud_on_debian_12(boot: Boot, subtests: pytest.Subtests) -> None:
+    for check in (
+        check_it_boots_by_its_own_loader,
+        check_it_finds_its_datasource_and_finishes,
+        check_smbios_alone_told_it,
+        check_cloud_init_complains_of_nothing,
+        check_it_asks_for_each_document_once,
+        check_host_name_and_keys_are_set,
+        check_vendor_data_is_merged_with_user_data,
+        check_the_guest_fetches_its_token,
+        check_the_guest_does_not_reach_the_operator,
+    ):
+        with subtests.test(check.__name__):
+            check(boot)
