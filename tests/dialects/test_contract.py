@@ -204,6 +204,16 @@ def test_a_dialect_has_its_page_or_a_part_of_that_of_the_one_it_comes_with(name:
     assert any(name in text.read_text(encoding="utf-8") for text in texts if text.exists())
 
 
+def test_the_sample_answers_every_path_that_the_complete_machine_has() -> None:
+    """``serve`` without arguments shows everything; numbers of files, keys and cards differ."""
+    sample = GUESTS["fixture sample"]
+    shown = {re.sub("[0-9]+", "N", path) for path, *_ in places(sample)}
+    for path, area, _ in places(GUESTS["openstack"]):
+        assert re.sub("[0-9]+", "N", path) in shown, area.name
+    for name in ("kernel-id", "ramdisk-id"):
+        assert sample.status(f"/latest/meta-data/{name}") == 200
+
+
 # ----------------------------------------------------------------- whatever a guest may think of
 
 PATHS = sorted({path for guest in GUESTS.values() for path, *_ in places(guest)})
