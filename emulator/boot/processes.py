@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -101,7 +102,7 @@ class Child:
         try:
             with output.open("ab") as sink:
                 self._process = subprocess.Popen(
-                    command,
+                    [*_leash(), *command],
                     stdin=subprocess.DEVNULL,
                     stdout=sink,
                     stderr=sink,
@@ -109,7 +110,7 @@ class Child:
                     start_new_session=True,
                 )
         except OSError as error:
-            raise BootError(f"{command[0]}: {error.strerror}") from error
+            raise BootError(f"{error.filename or command[0]}: {error.strerror}") from error
 
     @property
     def pid(self) -> int:
@@ -138,6 +139,12 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         return self._process.wait()
+
+
+def _leash() -> list[str]:
+    """Give the prefix by which a program ends with us even when we are killed outright."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
 
 
 class Tail:

@@ -43,6 +43,7 @@ class Command:
             "XDG_STATE_HOME": str(folder / "xdg-state"),
             "PYTHONPATH": str(ROOT),
         }
+        self.wrapper: list[str] = []
         self._running: list[subprocess.Popen[str]] = []
 
     def program(self, name: str, script: str) -> None:
@@ -54,7 +55,8 @@ class Command:
     def start(self, mode: str, *flags: str, instance: Path | None = None) -> subprocess.Popen[str]:
         """Start ``boot`` with a guest that behaves as ``mode``."""
         self.environment["FAKE_QEMU"] = mode
-        command = [sys.executable, "-m", "emulator", "boot", str(self.image), *flags]
+        command = [*self.wrapper, sys.executable, "-m", "emulator", "boot"]
+        command += [str(self.image), *flags]
         command += ["--instance", str(instance or self.instance), "--state", str(self.state)]
         # A kernel, so that no firmware is needed.
         if "--kernel" not in flags:

@@ -241,3 +241,17 @@ def test_what_is_no_image_is_refused(command: Command, content: bytes | None, wo
 )
 def test_flags_have_bounds(command: Command, flags: list[str]) -> None:
     assert command.boot("good", *flags).returncode == 2
+
+
+@pytest.mark.namespace
+def test_a_full_disk_is_said(command: Command) -> None:
+    command.state.mkdir()
+    command.wrapper = [
+        *("unshare", "--map-root-user", "--mount", "sh", "-c"),
+        f'mount -t tmpfs -o size=3m none {command.state} && exec "$@"',
+        "sh",
+    ]
+    report = command.json("stuck")
+    assert (report["exit"], report["outcome"]) == (1, "disk-full")
+    assert "no space is left" in report["message"]
+    assert command.leftovers() == []

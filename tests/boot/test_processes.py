@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -19,16 +20,49 @@ from emulator.boot.processes import (
 from emulator.errors import BootError
 
 
-def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BootError, match="/nowhere/qemu: No such file"):
-        Child(["/nowhere/qemu"], tmp_path / "log")
+def test_what_cannot_start_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BootError, match="/nowhere/log: No such file"):
+        Child(["true"], Path("/nowhere/log"))
+    child = Child(["/nowhere/qemu"], tmp_path / "log")
+    assert finished(child) != 0
+    assert "/nowhere/qemu" in child.last_lines()
+
+
+def finished(child: Child) -> int:
+    while child.status() is None:
+        time.sleep(0.01)
+    return child.stop(0)
+
+
+def test_a_child_does_not_outlive_us(tmp_path: Path) -> None:
+    script = (
+        "import os, pathlib, signal, sys\n"
+        "from emulator.boot.processes import Child\n"
+        f"child = Child(['sleep', '600'], pathlib.Path({str(tmp_path / 'log')!r}))\n"
+        "print(child.pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == -signal.SIGKILL
+    gone(int(done.stdout))
+
+
+def gone(pid: int) -> None:
+    end = time.monotonic() + 10
+    while alive(pid):
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_what_a_child_writes_is_kept(tmp_path: Path) -> None:
     child = Child(["sh", "-c", "echo one; echo two >&2; exit 3"], tmp_path / "log")
-    while child.status() is None:
-        time.sleep(0.01)
-    assert child.stop(10) == 3
+    assert finished(child) == 3
     assert child.last_lines() == "one\ntwo"
     assert child.last_lines(1) == "two"
     (tmp_path / "log").unlink()
@@ -49,14 +83,10 @@ def test_a_child_is_asked_first_then_forced(tmp_path: Path) -> None:
 
 def test_children_of_a_child_go_with_it(tmp_path: Path) -> None:
     child = Child(["sh", "-c", "sleep 600 & echo $!; exit 0"], tmp_path / "log")
-    while child.status() is None:
-        time.sleep(0.01)
+    finished(child)
     grandchild = int(child.last_lines())
     child.stop(0)
-    end = time.monotonic() + 10
-    while alive(grandchild):
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    gone(grandchild)
 
 
 def alive(pid: int) -> bool:
@@ -76,9 +106,7 @@ def test_a_child_inherits_only_what_it_is_given(tmp_path: Path) -> None:
     os.close(writer)
     assert os.read(reader, 10) == b"here"
     os.close(reader)
-    while child.status() is None:
-        time.sleep(0.01)
-    assert child.stop(0) == 0
+    assert finished(child) == 0
 
 
 def test_an_interruption_is_remembered_and_handlers_come_back() -> None:
