@@ -13,11 +13,14 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
-from emulator.errors import Problem
+from emulator.errors import ConfigError, Problem
 from emulator.model.document import Node, Unfit, describe, plain, quoted
 from emulator.model.wording import allowed
 
 BROKEN: Final = object()
+
+MAX_PROBLEMS = 100
+"""Nobody reads more at once, and looking for near names takes a millisecond each."""
 
 type_info = inspect.type_info
 
@@ -64,8 +67,10 @@ class Decoder:
             return self.refuse(node, found, said)
 
     def refuse(self, node: Node, found: str, said: str, below: str = "") -> object:
-        """Note a problem at ``node`` and give ``BROKEN``."""
+        """Note a problem at ``node`` and give ``BROKEN``; the last one ends the reading."""
         self.problems.append(node.problem(found, said, below))
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise ConfigError(*self.problems)
         return BROKEN
 
     def unknown(self, node: Node, key: str, known: Iterable[str]) -> None:

@@ -234,7 +234,7 @@ class Instance(Value, frozen=True):
     ] = ()
     files: Annotated[
         tuple[File, ...],
-        Meta(max_length=256, description="Files to put into the guest, at most 16 MiB in all."),
+        Meta(max_length=64, description="Files to put into the guest, at most 16 MiB in all."),
     ] = ()
     user_data: Annotated[
         Content | None,

@@ -40,7 +40,7 @@ and start that with `# yaml-language-server: $schema=./schema.json`.
 - `tokens` may list audiences as plain text.
 - `dialects` is a list of names, or a mapping of names to `on`, `off` or a policy.
 - Paths are relative to the description. Anchors, aliases and `<<` work; a file has at most 4 MiB
-  and, with aliases followed, 100,000 values in at most 64 levels.
+  and, with aliases followed, 100,000 values and 32 MiB of text in at most 64 levels.
 
 ## Rules between fields
 

@@ -18,10 +18,13 @@ import msgspec
 import yaml
 
 from emulator.errors import ConfigError, Problem
+from emulator.model.decode import MAX_PROBLEMS
 from emulator.model.document import Node, Unfit, Value, quoted
 
 MAX_DEPTH = 64
 MAX_NODES = 100_000
+MAX_TEXT = 32 << 20
+"""Characters; eight times what a file may hold, for aliases of long texts."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
@@ -107,6 +110,7 @@ class _Composer:
         self._open: list[_Open] = []
         self._anchors: dict[str, Node | None] = {}
         self._count = 0
+        self._size = 0
         self._documents = 0
         self.problems: list[Problem] = []
         self.root = self._node(None)
@@ -121,6 +125,8 @@ class _Composer:
         self.problems.append(
             Problem(file=self._file, line=self._line, field=where, found=found, allowed=allowed)
         )
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise ConfigError(*self.problems)
 
     def run(self, text: str) -> None:
         """Read all events; a fatal one raises ``Unfit``."""
@@ -131,10 +137,13 @@ class _Composer:
                 handler(self, event)
 
     def _node(self, value: Value, raw: str = "") -> Node:
+        allowed = "a smaller document (an alias counts as what it repeats)"
         self._count += 1
         if self._count > MAX_NODES:
-            allowed = "a smaller document (an alias counts as what it repeats)"
             raise Unfit(f"more than {MAX_NODES} values", allowed)
+        self._size += len(raw)
+        if self._size > MAX_TEXT:
+            raise Unfit(f"more than {MAX_TEXT} characters", allowed)
         return Node(value=value, file=self._file, line=self._line, field=self._here(), raw=raw)
 
     def _here(self) -> str:

@@ -11,7 +11,7 @@ import re
 from emulator.errors import Problem
 from emulator.model.document import quoted
 
-_LINE = re.compile(r'([^="\s]+)="((?:[^"\\]|\\.)*)"')
+_LINE = re.compile(r'([^="\s]++)="((?:[^"\\]++|\\.)*+)"')
 _ESCAPE = re.compile(
     rb"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|([abfnrtv\\\"])|(.?))", re.DOTALL
 )

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator.model.decode import MAX_PROBLEMS
 from emulator.model.document import quoted
 from emulator.model.instance import Content, File, Instance, Token
 
@@ -154,6 +155,12 @@ uuid: x
         "vm.yaml:6: dialects[0]",
         "vm.yaml:7: uuid",
     ]
+
+
+def test_not_more_mistakes_are_named_than_somebody_reads(
+    problems: Callable[[str], list[str]],
+) -> None:
+    assert len(problems("\n".join(f"f{n}: x" for n in range(10_000)))) == MAX_PROBLEMS
 
 
 def test_rules_between_fields_wait_for_fields_that_can_be_read(

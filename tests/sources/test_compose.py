@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.errors import ConfigError
+from emulator.model.decode import MAX_PROBLEMS
 from emulator.model.document import Node, plain
 from emulator.sources import compose as module
-from emulator.sources.compose import MAX_DEPTH, MAX_NODES, compose
+from emulator.sources.compose import MAX_DEPTH, MAX_NODES, MAX_TEXT, compose
 
 
 def value(text: str) -> Any:
@@ -138,6 +139,10 @@ def test_every_duplicate_key_is_named() -> None:
     ]
 
 
+def test_not_more_problems_are_named_than_somebody_reads() -> None:
+    assert len(problems("a: b\n" * 10_000)) == MAX_PROBLEMS
+
+
 def test_nesting_is_bounded_whatever_its_depth() -> None:
     for opening in ("[", "{a: ", "- ", "? "):
         [found] = problems(opening * 200_000)
@@ -153,6 +158,14 @@ def test_aliases_are_paid_for_like_what_they_repeat() -> None:
     [found] = problems(bomb)
     assert f"found more than {MAX_NODES} values" in found
     assert time.monotonic() - started < 10
+
+
+def test_long_texts_are_paid_for_too() -> None:
+    text = f"a: &x {'y' * (1 << 20)}\nb: [{', '.join(['*x'] * 40)}]\n"
+    assert problems(text) == [
+        f"f:2: b[31]: found more than {MAX_TEXT} characters; "
+        "allowed: a smaller document (an alias counts as what it repeats)"
+    ]
 
 
 def test_many_values_are_refused() -> None:
