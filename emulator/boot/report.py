@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from emulator.boot.console import clean
 from emulator.boot.verdict import Boot, Outcome, Request, Verdict
 
 _MOST_REQUESTS = 200
@@ -27,7 +28,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What a boot came to.
 
     ``datasource`` is the class that cloud-init named, ``wanted`` the dialect. ``seconds`` is from
-    QEMU's start to the verdict. ``console`` names the file, ``tail`` its last lines.
+    QEMU's start to the verdict. ``console`` names the file, ``tail`` its last lines; ``details``
+    are the last lines of QEMU, or of the server where that has ended.
     """
 
     vm: str
@@ -90,7 +92,7 @@ def text(report: Report) -> str:
     lines += [f"  warning     {line}" for line in report.warnings]
     lines += _requests(report.requests)
     if report.details:
-        lines += ["  QEMU's last lines:", *(f"    {line}" for line in report.details.split("\n"))]
+        lines += ["  last lines:", *(f"    {line}" for line in report.details.split("\n"))]
     if not report.good and report.tail:
         lines += ["  end of the console:", *(f"    {line}" for line in report.tail[-15:])]
     lines.append(f"  console     {report.console}")
@@ -111,7 +113,7 @@ def _requests(requests: list[Asked]) -> list[str]:
         reason = f"  ({request.reason})" if request.reason else ""
         lines.append(
             f"  {request.at:7.1f}s {request.status:>6} {request.milliseconds:7.1f} "
-            f"{request.bytes:>8}  {request.method} {request.path}{reason}"
+            f"{request.bytes:>8}  {clean(f'{request.method} {request.path}')}{reason}"
         )
     if len(requests) > _MOST_REQUESTS:
         lines.append(f"  ... and {len(requests) - _MOST_REQUESTS} more")

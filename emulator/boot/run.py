@@ -160,6 +160,7 @@ class _Session:
         self._stop = stop
         self._space = space
         self._qemu = qemu
+        self._server = server
         self._began = wait.ports.monotonic()
         self._started = wait.ports.wall()
         self._watch = Watch(
@@ -219,9 +220,15 @@ class _Session:
             requests=asked(boot.requests, self._started),
             console=str(self._space.console),
             tail=self._watch.console.tail,
-            details=self._qemu.last_lines() if not verdict.good else "",
+            details=self._details(verdict),
             kept=str(self._space.kept) if self._plan.keep else "",
         )
+
+    def _details(self, verdict: Verdict) -> str:
+        if verdict.good:
+            return ""
+        ended = self._server.child if verdict.outcome == "server-died" else self._qemu
+        return ended.last_lines()
 
 
 def _until_ready(server: MetadataServer, stop: Interruption, wait: Waiting) -> None:

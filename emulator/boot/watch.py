@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from emulator.boot.console import Console, Event, event
+from emulator.boot.console import Console, Event, clean, event
 from emulator.boot.processes import Tail
 from emulator.boot.verdict import Boot, Request, Verdict
 
@@ -110,9 +110,10 @@ class Watch:
         return requests
 
     def _asked(self, request: Request, now: float) -> None:
-        what = f"{request.method} {request.path} -> {request.status}"
+        what = clean(f"{request.method} {request.path} -> {request.status}")
         if len(self.boot.requests) == 1:
-            self._tell(now, f"first request: {what} ({request.user_agent or 'no user agent'})")
+            agent = clean(request.user_agent) or "no user agent"
+            self._tell(now, f"first request: {what} ({agent})")
         elif request.dialect and request.dialect not in self._dialects:
             self._tell(now, f"asks {request.dialect}: {what}")
         self._dialects.add(request.dialect)

@@ -78,6 +78,8 @@ def moment(command: Command, name: str) -> bool:
             return any(home.glob("run.*/server.log"))
         case "qemu":
             return any(home.glob("run.*/qemu.log"))
+        case "asked":
+            return any(log.stat().st_size for log in home.glob("run.*/access.log"))
         case _:
             console = home / "console.log"
             return console.exists() and "Linux" in console.read_text()
@@ -130,7 +132,7 @@ def pid_of(words: str, command: Command) -> int:
 
 def test_a_server_that_ends_is_reported(command: Command) -> None:
     process = command.start("stuck", "--json")
-    command.wait_for(lambda: moment(command, "guest"))
+    command.wait_for(lambda: moment(command, "asked"))
     os.kill(pid_of(" serve ", command), signal.SIGKILL)
     out, _ = process.communicate(timeout=60)
     assert '"server-died"' in out
