@@ -24,7 +24,8 @@ class Node(msgspec.Struct, kw_only=True):
     """One scalar, list or mapping of a document.
 
     ``line`` is 1-based; ``field`` the dotted path as written (``public_keys.alice``, ``""`` at the
-    root); ``raw`` a scalar's own spelling, which ``value`` may have lost (``on``, ``0x10``).
+    root); ``raw`` a scalar's own spelling, which ``value`` may have lost (``on``, ``0x10``);
+    ``text_line`` the line on which its text begins, below ``line`` for YAML's blocks.
     """
 
     value: bool | int | float | str | list[Node] | dict[str, Node] | None
@@ -32,6 +33,7 @@ class Node(msgspec.Struct, kw_only=True):
     line: int
     field: str = ""
     raw: str = ""
+    text_line: int = 0
 
     def problem(self, found: str, allowed: str, below: str = "") -> Problem:
         """Give the problem that stands here, or at ``below`` (``.name``, ``[0]``) inside it."""

@@ -106,10 +106,15 @@ class PublicKey(Value, frozen=True):
 
 
 class Content(Value, frozen=True):
-    """Bytes from one of three spellings; ``data`` holds them once a source has read them."""
+    """Bytes from one of three spellings; ``data`` holds them once a source has read them.
+
+    ``file`` and ``line`` say where they begin, for a mistake in a template.
+    """
 
     data: bytes = b""
     template: bool = False
+    file: str = ""
+    line: int = 0
 
 
 class File(Value, frozen=True):

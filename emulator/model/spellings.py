@@ -18,7 +18,7 @@ def content(decoder: Decoder, node: Node, path: str, extra: Extra) -> Any:  # no
     """Read ``Content``: plain text, or ``{text|file|base64: ..., template: ...}``."""
     limit: int = extra["limit"]
     if isinstance(node.value, str):
-        return Content(data=_bounded(node.value.encode(), limit))
+        return _from(node, _bounded(node.value.encode(), limit), template=False)
     if not isinstance(node.value, dict):
         raise Unfit(describe(node), CONTENT_WORDS)
     for key, child in node.value.items():
@@ -28,9 +28,19 @@ def content(decoder: Decoder, node: Node, path: str, extra: Extra) -> Any:  # no
     if len(given) != 1:
         raise Unfit(" and ".join(given) or "none of text, file, base64", CONTENT_WORDS)
     template = _template(decoder, node.value.get("template"))
-    data = _data(decoder, given[0], node.value[given[0]], limit)
-    decoder.places[path] = node.value[given[0]]
-    return BROKEN if data is None else Content(data=data, template=template)
+    source = node.value[given[0]]
+    data = _data(decoder, given[0], source, limit)
+    decoder.places[path] = source
+    if data is None:
+        return BROKEN
+    if given[0] == "file":
+        return Content(data=data, template=template, file=source.raw, line=1)
+    return _from(source, data, template=template)
+
+
+def _from(node: Node, data: bytes, *, template: bool) -> Content:
+    """Give content that stands in the description itself."""
+    return Content(data=data, template=template, file=node.file, line=node.text_line or node.line)
 
 
 def _template(decoder: Decoder, node: Node | None) -> bool:

@@ -12,7 +12,7 @@ from typing import cast
 import msgspec
 
 from emulator.errors import ConfigError, Problem
-from emulator.model.decode import suggestion
+from emulator.model.decode import MAX_PROBLEMS, suggestion
 from emulator.model.document import Node, Unfit, Value, describe, quoted
 from emulator.model.vocabulary import Vocabulary
 from emulator.sources.compose import compose
@@ -140,7 +140,7 @@ def fields(
     problems: list[Problem] = []
     rows = table(vocabulary)
     for key, (line, text) in found.items():
-        if not key.startswith(PREFIX):
+        if not key.startswith(PREFIX) or len(problems) >= MAX_PROBLEMS:
             continue
         node = Node(value=text, file=file, line=line, field=key, raw=text)
         row = rows.get(key.removeprefix(PREFIX))

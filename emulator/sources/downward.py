@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from emulator.errors import Problem
+from emulator.model.decode import MAX_PROBLEMS
 from emulator.model.document import quoted
 
 _LINE = re.compile(r'([^="\s]++)="((?:[^"\\]++|\\.)*+)"')
@@ -27,6 +28,8 @@ def parse(data: bytes, file: str, problems: list[Problem]) -> dict[str, tuple[in
     for number, line in enumerate(data.split(b"\n"), 1):
         if not line.strip():
             continue
+        if len(problems) >= MAX_PROBLEMS:
+            break
         try:
             key, value = _entry(line)
         except ValueError as error:

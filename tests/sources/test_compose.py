@@ -163,8 +163,10 @@ def test_aliases_are_paid_for_like_what_they_repeat() -> None:
 def test_long_texts_are_paid_for_too() -> None:
     text = f"a: &x {'y' * (1 << 20)}\nb: [{', '.join(['*x'] * 40)}]\n"
     assert problems(text) == [
-        (f"f:2: b[31]: found more than {MAX_TEXT} characters; "
-        "allowed: a smaller document (an alias counts as what it repeats)")
+        (
+            f"f:2: b[31]: found more than {MAX_TEXT} characters; "
+            "allowed: a smaller document (an alias counts as what it repeats)"
+        )
     ]
 
 

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emulator.errors import ConfigError
+from emulator.model.decode import MAX_PROBLEMS
 from emulator.model.document import Unfit
 from emulator.model.instance import Instance, Token
 from emulator.model.vocabulary import Vocabulary
@@ -281,6 +282,13 @@ def test_all_mistakes_come_at_once(pod: Pod) -> None:
         "annotations: imds.kubevirt.io/name",
         "annotations:3: imds.kubevirt.io/uuid",
     ]
+
+
+def test_not_more_mistakes_are_named_than_somebody_reads(pod: Pod) -> None:
+    pod.write("annotations", {f"{PREFIX}x{n}": "" for n in range(5000)})
+    assert len(pod.problems()) == MAX_PROBLEMS
+    (pod.folder / "annotations").write_text("x\n" * 5000)
+    assert len(pod.problems()) == MAX_PROBLEMS
 
 
 def test_without_annotations_there_is_no_pod(pod: Pod) -> None:
