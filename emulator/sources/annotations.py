@@ -6,6 +6,7 @@ becomes; types and limits are the field's own, so they stand in ``model.instance
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import cast
 
@@ -18,6 +19,11 @@ from emulator.model.vocabulary import Vocabulary
 from emulator.sources.compose import compose
 
 PREFIX = "imds.kubevirt.io/"
+
+# How JSON escapes what lies beyond 16 bits (RFC 8259, 7), which YAML does not know.
+_SURROGATES = re.compile(
+    r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE
+)
 
 Spelling = Callable[[Node, str], Node]
 
@@ -222,7 +228,14 @@ def _flag(node: Node, text: str) -> Node:
 
 
 def _yaml(node: Node, text: str) -> Node:
+    if text.lstrip()[:1] in {"{", "["}:
+        text = _SURROGATES.sub(_joined, text)
     return compose(text, node.file, node.line, node.field)
+
+
+def _joined(pair: re.Match[str]) -> str:
+    high, low = int(pair[2], 16) & 0x3FF, int(pair[3], 16) & 0x3FF
+    return f"{pair[1]}\\U{0x10000 + (high << 10 | low):08x}"
 
 
 def _content(node: Node, _text: str) -> Node:

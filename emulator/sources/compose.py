@@ -161,7 +161,11 @@ class _Composer:
         if self._open and self._open[-1].wants_key():
             self._key(self._open[-1], event)
         else:
-            self._put(self._node(_resolve(event), raw), event.anchor)
+            node = self._node(_resolve(event), raw)
+            # A block's text begins on the line below its sign, unless the whole is on one line
+            # of another file (an annotation).
+            node.text_line = node.line + (event.style in ("|", ">") and not self._fixed)
+            self._put(node, event.anchor)
 
     def _key(self, top: _Open, event: yaml.ScalarEvent) -> None:
         name = event.value

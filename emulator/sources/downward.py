@@ -25,10 +25,11 @@ def parse(data: bytes, file: str, problems: list[Problem]) -> dict[str, tuple[in
     What cannot be read is added to ``problems`` and left out.
     """
     found: dict[str, tuple[int, str]] = {}
+    before = len(problems)
     for number, line in enumerate(data.split(b"\n"), 1):
         if not line.strip():
             continue
-        if len(problems) >= MAX_PROBLEMS:
+        if len(problems) - before >= MAX_PROBLEMS:
             break
         try:
             key, value = _entry(line)

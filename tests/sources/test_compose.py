@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from typing import Any
 
@@ -209,4 +210,6 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_what_pyyaml_writes_is_read_back(tree: object) -> None:
-    assert value(yaml.safe_dump(tree, allow_unicode=True)) == tree
+    # Quoted, for 1.1 and 1.2 differ in what else than text a plain word is.
+    text = yaml.safe_dump(tree, allow_unicode=True, default_style='"')
+    assert value(re.sub(r'!!(int|null|bool) "([^"]*)"', r"\2", text)) == tree

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -125,6 +126,20 @@ def test_other_spellings(pod: Pod) -> None:
     assert vm.user_data.data == b"\x00\xff"
     pod.annotate(dialects="[beta]")
     assert list(pod.load().dialects) == ["beta"]
+
+
+JSON_TEXTS = st.dictionaries(
+    st.text(min_size=1, max_size=5).filter(str.isprintable), st.text(max_size=8), max_size=3
+)
+
+
+@given(tree=JSON_TEXTS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_json_is_read_as_any_tool_writes_it(tree: dict[str, str], pod: Pod) -> None:
+    pod.annotate(vendor_data2=json.dumps(tree))
+    assert pod.load().vendor_data2 == tree
+    pod.annotate(vendor_data2='{"a": "\\\\ud83d\\ud83d\\ude00\\ud83d\\ude01"}')
+    assert pod.load().vendor_data2 == {"a": "\\ud83d😀😁"}
 
 
 def test_where_the_name_comes_from(pod: Pod) -> None:
@@ -286,7 +301,8 @@ def test_all_mistakes_come_at_once(pod: Pod) -> None:
 
 def test_not_more_mistakes_are_named_than_somebody_reads(pod: Pod) -> None:
     pod.write("annotations", {f"{PREFIX}x{n}": "" for n in range(5000)})
-    assert len(pod.problems()) == MAX_PROBLEMS
+    found = pod.problems()
+    assert len(found) == MAX_PROBLEMS, found[-1]
     (pod.folder / "annotations").write_text("x\n" * 5000)
     assert len(pod.problems()) == MAX_PROBLEMS
 
