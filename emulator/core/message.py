@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Protocol
 
@@ -69,19 +70,26 @@ def build(reply: Reply, common: HeaderLines = (), *, close: bool = False) -> Ans
 
     Raises ``ValueError`` for a header that would break out of its line.
     """
-    own = {name.lower() for name, _ in reply.headers}
+    head = _head(reply.status, reply.type, reply.headers, common)
+    return Answer(reply.status, head, reply.body, close)
+
+
+@lru_cache(maxsize=256)
+def _head(status: int, content_type: str, own: HeaderLines, common: HeaderLines) -> bytes:
+    """Give status line and headers: few different ones, shared by thousands of answers."""
+    replaced = {name.lower() for name, _ in own}
     lines = [
-        *((name, value) for name, value in common if name.lower() not in own),
-        ("Content-Type", reply.type),
-        *reply.headers,
+        *((name, value) for name, value in common if name.lower() not in replaced),
+        ("Content-Type", content_type),
+        *own,
     ]
-    text = f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}\r\n"
+    text = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
     for name, value in lines:
         if "\r" in value or "\n" in value:
             message = f"line break in header {name}"
             raise ValueError(message)
         text += f"{name}: {value}\r\n"
-    return Answer(reply.status, text.encode("latin-1"), reply.body, close)
+    return text.encode("latin-1")
 
 
 class ServiceToken(msgspec.Struct, frozen=True):
