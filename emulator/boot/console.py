@@ -43,7 +43,10 @@ _PATTERNS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("error", re.compile(r"(?:\[(?:ERROR|CRITICAL)\]: )(.*)")),
     ("error", re.compile(r"\[FAILED\] Failed to start (cloud-(?:init|config|final).*)")),
     ("warning", re.compile(r"\[WARNING\]: (.*)")),
-    ("ended", re.compile(r"Finished (?:\S*cloud-final\.service|Cloud-init: Final Stage)(.*)")),
+    (
+        "ended",
+        re.compile(r"(?:Finished \S*cloud-final\.|Reached target \S*cloud-init\.target)(.*)"),
+    ),
     ("no-root", re.compile(r"(ALERT!.*does not exist.*|Gave up waiting for root.*)")),
     ("emergency", re.compile(r"(You are in emergency mode.*)")),
     ("no-loader", re.compile(r"(BdsDxe: No bootable option.*|.*No bootable device.*|^Shell> .*)")),

@@ -28,6 +28,9 @@ from emulator.ports import SYSTEM, Ports
 SERVER_DEADLINE = 60.0
 # A guest under TCG on a busy machine needs most of it to end its services.
 SHUTDOWN_DEADLINE = 180.0
+# For the line with which systemd says that cloud-init has ended; a quiet console has none.
+SETTLING_DEADLINE = 60.0
+AFTERMATH = 5.0
 PAUSE = 0.1
 
 
@@ -189,11 +192,19 @@ class _Session:
         if plan.stay and verdict.outcome != "interrupted":
             self._follow(lambda: True)
         elif plan.keep and self._watch.boot.finished:
-            # A clean end, so that the next boot finds a clean disk.
-            press_power_button(self._space.sockets / "monitor")
-            deadline = self._now() + SHUTDOWN_DEADLINE
-            self._follow(lambda: self._now() < deadline)
+            self._shut_down()
         return report
+
+    def _shut_down(self) -> None:
+        """End the guest cleanly, so that the next boot finds a clean disk."""
+        # cloud-init notes its result after its final message, and others wait for that.
+        late = self._now() + SETTLING_DEADLINE
+        self._follow(lambda: not self._watch.boot.settled and self._now() < late)
+        late = self._now() + AFTERMATH
+        self._follow(lambda: self._now() < late)
+        press_power_button(self._space.sockets / "monitor")
+        late = self._now() + SHUTDOWN_DEADLINE
+        self._follow(lambda: self._now() < late)
 
     def _follow(self, more: Callable[[], bool]) -> None:
         while self._qemu.status() is None and not self._stop.signal and more():

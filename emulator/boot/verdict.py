@@ -68,7 +68,10 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Boot:
-    """All that is known of one boot so far; ``verdict`` is None while it goes on."""
+    """All that is known of one boot so far; ``verdict`` is None while it goes on.
+
+    ``finished`` is set by cloud-init's final message, ``settled`` by systemd once it has ended.
+    """
 
     def __init__(self, datasource: str, limits: Limits) -> None:
         """Watch a boot in which ``datasource`` (a dialect's name) is wanted."""
@@ -78,6 +81,7 @@ class Boot:
         self.version = ""
         self.found = ""
         self.finished = False
+        self.settled = False
         self.errors: list[str] = []
         self.warnings: list[str] = []
         self.requests: list[Request] = []
@@ -108,7 +112,7 @@ class Boot:
             case "login":
                 self.login = event.text
             case "ended":
-                self.finished = True
+                self.finished = self.settled = True
             case _:
                 self._system(event)
 

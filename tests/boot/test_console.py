@@ -27,6 +27,8 @@ from emulator.boot.console import LONGEST_LINE, Console, Event, clean, event
         ("x - url_helper.py[ERROR]: Timed out, no response", ("error", "Timed out, no response")),
         ("[FAILED] Failed to start cloud-final.service - Cloud-init: Final", ("error", None)),
         ("[  OK  ] Finished cloud-final.service - Cloud-init: Final Stage.", ("ended", None)),
+        ("[  OK  ] Finished cloud-final.servic… Execute user/final scripts.", ("ended", None)),
+        ("[  OK  ] Reached target cloud-init.target - Cloud-init target.", ("ended", None)),
         ("[  109.1] reboot: Power down", ("power-off", "reboot: Power down")),
         ("[  109.1] reboot: Restarting system", ("reboot", "Restarting system")),
         ("web-1 login: ", ("login", "web-1")),

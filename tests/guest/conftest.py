@@ -132,7 +132,11 @@ class Disk:
         run("qemu-img", "convert", "-O", "raw", str(overlay), str(raw))
         # 1: the journal was replayed, as a mount would have done.
         run("e2fsck", "-fy", root, allowed=(0, 1))
-        commands = "".join(f"rdump {source} {folder}\n" for source in DUMPED)
+        commands = ""
+        for source in DUMPED:
+            parent = folder / Path(source).parent.relative_to("/")
+            parent.mkdir(parents=True, exist_ok=True)
+            commands += f"rdump {source} {parent}\n"
         run("debugfs", "-f", "-", root, stdin=commands)
         raw.unlink()
 
