@@ -52,26 +52,24 @@ class Reply(msgspec.Struct, frozen=True):
     refusal: str = ""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, weakref=True):
     """An answer ready for the wire: status line and headers up to ``Content-Length``, then body.
 
-    The sender adds ``Content-Length``, ``Date`` and ``Connection``. ``close`` asks it to end the
-    connection after this answer.
+    The sender adds ``Content-Length``, ``Date`` and ``Connection``.
     """
 
     status: int
     head: bytes
     body: bytes
-    close: bool = False
 
 
-def build(reply: Reply, common: HeaderLines = (), *, close: bool = False) -> Answer:
+def build(reply: Reply, common: HeaderLines = ()) -> Answer:
     """Turn ``reply`` into wire form; ``common`` goes first, the reply's own headers replace it.
 
     Raises ``ValueError`` for a header that would break out of its line.
     """
     head = _head(reply.status, reply.type, reply.headers, common)
-    return Answer(reply.status, head, reply.body, close)
+    return Answer(reply.status, head, reply.body)
 
 
 @lru_cache(maxsize=256)

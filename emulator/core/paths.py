@@ -18,6 +18,9 @@ def normalise(path: str) -> str:
 
     The root is ``/``; everything else starts with a slash and ends without one.
     """
+    if not path.isascii():
+        # HTTP gives bytes as Latin-1; what people type is UTF-8.
+        path = path.encode("latin-1", "replace").decode("utf-8", "replace")
     if "%" in path:
         path = unquote(path, errors="replace")
     if "//" not in path and "/." not in path:

@@ -42,8 +42,13 @@ DEFAULTS: Mapping[Refusal, Reply] = {
 }
 
 
+def refuse(refusal: Refusal) -> Reply:
+    """Give the usual reply to ``refusal``, labelled, for a computed path."""
+    return msgspec.structs.replace(DEFAULTS[refusal], refusal=refusal)
+
+
 class RequireHeader(msgspec.Struct, frozen=True):
-    """Refuse unless ``name`` was sent with exactly ``value``."""
+    """Refuse unless ``name`` was sent with exactly ``value``; the first of several counts."""
 
     name: str
     value: str
@@ -51,7 +56,7 @@ class RequireHeader(msgspec.Struct, frozen=True):
 
     def check(self, request: Request) -> Refusal | None:
         """Apply the rule."""
-        return None if self.value in request.headers.get_list(self.name) else self.refusal
+        return None if request.headers.get_list(self.name)[:1] == [self.value] else self.refusal
 
 
 class ForbidHeader(msgspec.Struct, frozen=True):

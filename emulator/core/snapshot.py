@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -23,7 +24,7 @@ class Row(msgspec.Struct, frozen=True):
 class Layout:
     """Which path leads to which slot under which area; machines of one shape share one object."""
 
-    __slots__ = ("areas", "known", "prefixes", "slots")
+    __slots__ = ("__weakref__", "areas", "known", "prefixes", "slots")
 
     def __init__(
         self,
@@ -32,7 +33,7 @@ class Layout:
         prefixes: Mapping[str, CompiledArea],
         known: frozenset[str],
     ) -> None:
-        """Keep slots by path, areas by slot and by prefix, and all dialects' first segments."""
+        """Keep slots by path, areas by slot and by prefix, and every dialect's prefixes."""
         self.slots = slots
         self.areas = areas
         self.prefixes = prefixes
@@ -45,9 +46,10 @@ class Layout:
             area = self.prefixes.get(prefix)
             if area is not None:
                 return area, Refusal.NOT_FOUND
+            if prefix in self.known:
+                return OFF, Refusal.DIALECT_OFF
             prefix = prefix.rpartition("/")[0]
-        segment = path.split("/", 2)[1]
-        return OFF, Refusal.DIALECT_OFF if segment in self.known else Refusal.NOT_FOUND
+        return OFF, Refusal.NOT_FOUND
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -88,10 +90,11 @@ class Compiler:
     """Makes snapshots, sharing layouts and equal answers between machines."""
 
     def __init__(self, known: frozenset[str]) -> None:
-        """Take the first segments of every dialect that exists, on or off."""
+        """Take the prefixes of every dialect that exists, on or off."""
         self._known = known
-        self._layouts: dict[object, Layout] = {}
-        self._answers: dict[Answer, Answer] = {}
+        # Weak: what no machine has any more goes with the last that had it.
+        self._layouts: WeakValueDictionary[object, Layout] = WeakValueDictionary()
+        self._answers: WeakValueDictionary[object, Answer] = WeakValueDictionary()
 
     def compile(self, rows: Iterable[Row], areas: Sequence[CompiledArea]) -> Snapshot:
         """Make the snapshot of ``rows``; where two rows claim a path, the first one has it."""
@@ -114,7 +117,8 @@ class Compiler:
 
     def _shared(self, answer: Answer | Live) -> Answer | Live:
         if isinstance(answer, Answer):
-            return self._answers.setdefault(answer, answer)
+            key = (answer.status, answer.head, answer.body)
+            return self._answers.setdefault(key, answer)
         return answer
 
     def _layout(

@@ -14,7 +14,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 
     ``area`` governs the listings. ``sort`` orders entries by name, else they keep the order of
     the leaves. ``slash`` ends child directories with one. In directories named in ``labelled``
-    a child directory reads ``key=label``. ``final_newline`` ends the body.
+    a child directory that has a label reads ``key=label``. ``final_newline`` ends the body.
     """
 
     root: str
@@ -69,8 +69,9 @@ def _text(
     labelled = base.rpartition("/")[2] in listing.labelled
     lines = []
     for name in sorted(entries) if listing.sort else entries:
-        if labelled:
-            lines.append(f"{name}={labels[f'{base}/{name}']}")
+        label = labels.get(f"{base}/{name}") if labelled else None
+        if label is not None:
+            lines.append(f"{name}={label}")
         else:
             lines.append(f"{name}/" if entries[name] and listing.slash else name)
     return "\n".join(lines) + ("\n" if listing.final_newline else "")

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from emulator.core.message import JSON, TEXT, Reply, Request, Services
-from emulator.core.policy import Area, Refusal
+from emulator.core.policy import DEFAULTS, Area, Refusal, refuse
 from emulator.core.tree import Listing
 from emulator.dialects.base import Dialect, Hint, Leaf, Policy, View, eras
 from emulator.errors import ConfigError, Problem
@@ -56,9 +56,8 @@ MAX_PASSWORD = 4 * 255
 CLOSED = b"closed"
 
 _HTML = "text/html; charset=UTF-8"
-_CONFLICT = Reply(409, b"409 Conflict\n", refusal=Refusal.CONFLICT)
-_BAD_REQUEST = Reply(400, b"400 Bad Request\n")
-_TOO_LONG = msgspec.structs.replace(_BAD_REQUEST, refusal=Refusal.BAD_BODY)
+_CONFLICT = refuse(Refusal.CONFLICT)
+_TOO_LONG = refuse(Refusal.BAD_BODY)
 
 
 class OpenStackPolicy(Policy, frozen=True, kw_only=True):
@@ -88,7 +87,7 @@ def _areas(_policy: OpenStackPolicy) -> tuple[Area, ...]:
         Area(
             name="openstack-password",
             methods=("GET", "HEAD", "POST"),
-            refusals={Refusal.METHOD: _BAD_REQUEST},
+            refusals={Refusal.METHOD: DEFAULTS[Refusal.BAD_BODY]},
         ),
     )
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from typing import Literal
 
 import msgspec
-from jinja2 import BaseLoader, StrictUndefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import BaseLoader, Environment, StrictUndefined
 
 from emulator.core.fresh import SEED_PLACEHOLDER
+from emulator.render.sandbox import Sandbox
 
 _NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
-def make_environment(loader: BaseLoader | None = None) -> ImmutableSandboxedEnvironment:
+def make_environment(loader: BaseLoader | None = None) -> Sandbox:
     """Make the environment: sandboxed, strict about undefined names, without HTML escaping.
 
     The wheel's build compiles with this same environment, so what is precompiled behaves alike.
     """
-    environment = ImmutableSandboxedEnvironment(
+    environment = Sandbox(
         loader=loader,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -35,6 +36,16 @@ def make_environment(loader: BaseLoader | None = None) -> ImmutableSandboxedEnvi
         "random_seed": SEED_PLACEHOLDER,
     }
     return environment
+
+
+def as_written(environment: Sandbox, newline: Literal["\n", "\r\n"]) -> Environment:
+    """Give an environment that changes nothing of a text but its templates' tags."""
+    return environment.overlay(
+        trim_blocks=False,
+        lstrip_blocks=False,
+        keep_trailing_newline=True,
+        newline_sequence=newline,
+    )
 
 
 def _json(value: object) -> str:

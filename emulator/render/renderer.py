@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import msgspec
 
@@ -13,34 +14,48 @@ from emulator.core.policy import CompiledArea
 from emulator.core.snapshot import Compiler, Row, Snapshot
 from emulator.core.tree import Node, directories
 from emulator.dialects import DIALECTS, switched_on
-from emulator.dialects.base import Dialect, Leaf, View, content_type
+from emulator.dialects.base import Dialect, Leaf, Policy, View, content_type
 from emulator.errors import ConfigError, Problem
 from emulator.model.instance import Content, Instance
 from emulator.ports import Ports
 from emulator.render.templates import Templates
 
 Areas = dict[str, CompiledArea]
+T = TypeVar("T")
 
 
 class Renderer:
     """Makes snapshots; keeps what machines share."""
 
     def __init__(self, templates: Templates, ports: Ports) -> None:
-        """Render with ``templates``; ``ports`` tells today's date."""
+        """Render with ``templates``; ``ports`` tells today's date. Raises ``ConfigError``."""
+        templates.check(DIALECTS)
         self._templates = templates
         self._ports = ports
         self._areas: dict[tuple[str, msgspec.Struct], Areas] = {}
         known = frozenset(
-            prefix.split("/", 2)[1]
+            prefix
             for dialect in DIALECTS.values()
             for area in dialect.areas(dialect.policy())
             for prefix in area.prefixes
         )
-        self._compiler = Compiler(known - {""})
+        self._compiler = Compiler(known)
 
     def snapshot(self, instance: Instance) -> Snapshot:
         """Render all documents of ``instance``; raise ``ConfigError`` for what cannot be."""
         return self._compiler.compile(*self._rows(instance))
+
+    def anyone(self) -> Snapshot:
+        """Render what is served to whoever asks, known or not."""
+        view = View(instance=Instance(name="anyone"), policy=Policy())
+        rows: list[Row] = []
+        areas: list[CompiledArea] = []
+        for dialect in DIALECTS.values():
+            if dialect.always:
+                compiled = self._compiled_areas(dialect, view.policy)
+                rows.extend(_DialectRows(self._templates, dialect, view, compiled).all())
+                areas.extend(compiled.values())
+        return self._compiler.compile(rows, areas)
 
     def _rows(self, instance: Instance) -> tuple[list[Row], list[CompiledArea]]:
         instance = self._expanded(instance)
@@ -79,7 +94,7 @@ class Renderer:
         if content is None or not content.template:
             return content
         variables: dict[str, object] = {"instance": instance}
-        data = self._templates.expand(content.data, variables, field, instance.name)
+        data = self._templates.expand(content, variables, f"{instance.name}: {field}")
         return Content(data=data)
 
 
@@ -109,21 +124,20 @@ class _DialectRows:
         for listing in self._dialect.listings:
             for path, body in directories(self._nodes, listing):
                 reply = Reply(200, body, listing.type)
-                yield self._row(path, listing.area, reply)
+                yield from self._rows([path], listing.area, reply)
 
     def _leaf(self, leaf: Leaf) -> Iterator[Row]:
         if leaf.tree:
             yield from self._tree(leaf)
             return
         content = leaf.live or self._document(leaf)
-        for path in leaf.paths:
-            self._nodes.append(Node(path, leaf.listed, hidden=leaf.hidden))
-            yield self._row(path, leaf.area, content)
+        self._nodes += [Node(path, leaf.listed, hidden=leaf.hidden) for path in leaf.paths]
+        yield from self._rows(leaf.paths, leaf.area, content)
 
     def _document(self, leaf: Leaf) -> Reply | Live:
-        body = leaf.body
-        if body is None:
-            body = self._rendered(leaf)
+        if leaf.body is not None:
+            return Reply(200, leaf.body, leaf.type)
+        body = self._rendered(leaf)
         before, found, after = body.partition(SEED_PLACEHOLDER.encode())
         return Seeded(before, after, leaf.type) if found else Reply(200, body, leaf.type)
 
@@ -136,35 +150,35 @@ class _DialectRows:
             **leaf.variables,
         }
         body = self._templates.render(self._dialect.name, leaf.template, variables)
-        if leaf.tree or leaf.type.startswith(JSON) or content_type(leaf.template) == JSON:
-            body = msgspec.json.encode(self._parsed(leaf.template, body))
-            return body + b"\n" if leaf.newline and not leaf.tree else body
-        return body
+        if not leaf.type.startswith(JSON) and content_type(leaf.template) != JSON:
+            return body
+        compact = msgspec.json.encode(self._parsed(leaf.template, body, object))
+        return compact + b"\n" if leaf.newline else compact
 
-    def _parsed(self, template: str, body: bytes) -> object:
+    def _parsed(self, template: str, body: bytes, kind: type[T]) -> T:
         try:
-            parsed: object = msgspec.json.decode(body)
+            return msgspec.json.decode(body, type=kind)
         except msgspec.DecodeError as error:
             place = f"templates/{self._dialect.name}/{template}.j2"
-            found = f"output that is not JSON ({error})"
+            found = f"output that is not the JSON it should be ({error})"
             problem = Problem(place, 0, self._view.instance.name, found, "JSON")
             raise ConfigError(problem) from error
-        return parsed
 
     def _tree(self, leaf: Leaf) -> Iterator[Row]:
-        tree = msgspec.json.decode(self._rendered(leaf), type=dict[str, object])
+        tree = self._parsed(leaf.template, self._rendered(leaf), dict[str, object])
         for path, labels, value in _walk(tree, "", ()):
-            reply = Reply(200, value.encode(), leaf.type)
             for root in leaf.paths:
                 marked = tuple((f"{root}{where}", label) for where, label in labels)
                 self._nodes.append(Node(root + path, leaf.listed, marked, leaf.hidden))
-                yield self._row(root + path, leaf.area, reply)
+            paths = [root + path for root in leaf.paths]
+            yield from self._rows(paths, leaf.area, Reply(200, value.encode(), leaf.type))
 
-    def _row(self, path: str, area: str, content: Reply | Live) -> Row:
+    def _rows(self, paths: Iterable[str], area: str, content: Reply | Live) -> Iterator[Row]:
+        """Give a row for each path; what they answer is built once."""
         compiled = self._areas[area]
         answer: Answer | Live
         answer = build(content, compiled.common) if isinstance(content, Reply) else content
-        return Row(path, compiled, answer)
+        return (Row(path, compiled, answer) for path in paths)
 
 
 Labels = tuple[tuple[str, str], ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from jinja2 import (
@@ -16,7 +17,9 @@ from jinja2 import (
 )
 
 from emulator.errors import ConfigError, Problem
-from emulator.render.environment import make_environment
+from emulator.model.instance import Content
+from emulator.render.environment import as_written, make_environment
+from emulator.render.sandbox import begin, check_time
 
 SUFFIX = ".j2"
 MAX_DOCUMENT = 16 << 20
@@ -62,20 +65,35 @@ class Templates:
         try:
             return _output(self._environment.get_template(path), variables)
         except Exception as error:
-            raise ConfigError(_problem(error, place, "", 0)) from error
+            raise ConfigError(_problem(error, place, "", 1)) from error
 
-    def expand(self, source: bytes, variables: dict[str, object], field: str, file: str) -> bytes:
-        """Expand an owner's text that asked for it; errors name ``file`` and ``field``."""
+    def expand(self, content: Content, variables: dict[str, object], field: str) -> bytes:
+        """Expand an owner's text that asked for it; errors name its file and line, and ``field``.
+
+        What is not a template in it stays as it is: line ends, blank lines, the final newline.
+        """
         try:
-            return _output(self._environment.from_string(source.decode()), variables)
+            source = content.data.decode()
+            environment = as_written(self._environment, "\r\n" if "\r\n" in source else "\n")
+            template = environment.from_string(source)
+            return _output(template, variables)
         except Exception as error:
-            raise ConfigError(_problem(error, file, field, 0)) from error
+            raise ConfigError(_problem(error, content.file, field, content.line)) from error
+
+    def check(self, dialects: Collection[str]) -> None:
+        """Raise ``ConfigError`` for folders of the owner's that no dialect reads."""
+        allowed = f"folders named {', '.join(dialects)}"
+        strange = sorted({name.partition("/")[0] for name in self._own} - set(dialects))
+        if strange:
+            raise ConfigError(*(Problem(self._overrides, 0, "", n, allowed) for n in strange))
 
 
 def _output(template: Template, variables: dict[str, object]) -> bytes:
+    begin()
     parts = []
     size = 0
     for part in template.generate(variables):
+        check_time()
         data = part.encode()
         size += len(data)
         if size > MAX_DOCUMENT:
@@ -85,12 +103,14 @@ def _output(template: Template, variables: dict[str, object]) -> bytes:
     return b"".join(parts)
 
 
-def _problem(error: Exception, file: str, field: str, line: int) -> Problem:
+def _problem(error: Exception, file: str, field: str, first: int) -> Problem:
+    """Say what fails where; the text's own lines count from ``first`` of ``file``."""
     if isinstance(error, TemplateSyntaxError):
-        return Problem(file, error.lineno, field, f"a template error: {error.message}", "Jinja")
+        line = error.lineno + first - 1
+        return Problem(file, line, field, f"a template error: {error.message}", "Jinja")
     if isinstance(error, TemplateNotFound):
-        return Problem(file, 0, field, f"no template {error.message}", "a template that exists")
-    line = _line(error) or line
+        return Problem(file, first, field, f"no template {error.message}", "one that exists")
+    line = (_line(error) or 1) + first - 1
     found = f"a template that fails: {type(error).__name__}: {error}"
     return Problem(file, line, field, found, "names and filters that templates know")
 

@@ -191,6 +191,7 @@ class _Composer:
         copy = self._node(None, node.raw)
         copy.field = field
         copy.line = node.line
+        copy.text_line = node.text_line
         if isinstance(node.value, list):
             copy.value = [self._copy(n, f"{field}[{i}]") for i, n in enumerate(node.value)]
         elif isinstance(node.value, dict):

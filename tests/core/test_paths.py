@@ -24,6 +24,9 @@ from emulator.core.paths import normalise, split_target
         ("/a%zz", "/a%zz"),
         ("/%ff", "/\ufffd"),
         ("/.hidden", "/.hidden"),
+        ("/\xc3\xa9", "/é"),
+        ("/%C3%A9", "/é"),
+        ("/\xff", "/\ufffd"),
     ],
 )
 def test_a_path_is_normalised(given_path: str, expected: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from tornado.httputil import HTTPHeaders
 
 from emulator.core.message import Reply, Request
-from emulator.core.policy import Area, CompiledArea, ForbidHeader, Refusal, RequireHeader
+from emulator.core.policy import Area, CompiledArea, ForbidHeader, Refusal, RequireHeader, refuse
 
 AREA = CompiledArea(
     Area(
@@ -45,6 +45,18 @@ def test_every_refusal_has_an_answer_with_the_areas_headers(refusal: Refusal) ->
     answer = AREA.refusals[refusal]
     assert answer.status >= 400
     assert b"Server: s\r\n" in answer.head
+
+
+def test_of_a_header_given_twice_the_first_counts() -> None:
+    headers = HTTPHeaders()
+    for value in ("false", "true"):
+        headers.add("Metadata", value)
+    assert AREA.gate(Request("GET", "/x", "", headers)) is Refusal.HEADER_MISSING
+
+
+def test_a_computed_path_refuses_in_the_usual_words() -> None:
+    reply = refuse(Refusal.CONFLICT)
+    assert (reply.status, reply.refusal) == (409, "conflict")
 
 
 def test_the_areas_own_refusal_replaces_the_default() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from weakref import ref
+
 from tornado.httputil import HTTPHeaders
 
 from emulator.core.message import Answer, Reply, Request, Services, build
@@ -12,7 +15,7 @@ OPEN = CompiledArea(Area(name="open", prefixes=("/open",)), "open")
 DEEP = CompiledArea(
     Area(name="deep", prefixes=("/open/deep",), rules=(RequireHeader("Metadata", "true"),)), "open"
 )
-KNOWN = frozenset({"open", "absent"})
+KNOWN = frozenset({"/open", "/open/deep", "/absent", "/open/absent"})
 
 
 def ask(path: str, method: str = "GET") -> Request:
@@ -56,6 +59,7 @@ def test_unknown_paths_are_refused_by_the_longest_prefix() -> None:
 def test_a_dialect_that_is_off_is_told_from_a_path_that_nobody_has() -> None:
     snapshot = compiled(row("/open/x", b"x"))
     assert outcome(snapshot, ask("/absent/y", "PUT")) == (OFF.name, Refusal.DIALECT_OFF, 404)
+    assert outcome(snapshot, ask("/open/absent/y")) == (OFF.name, Refusal.DIALECT_OFF, 404)
     assert outcome(snapshot, ask("/nobody")) == (OFF.name, Refusal.NOT_FOUND, 404)
     assert outcome(snapshot, ask("/")) == (OFF.name, Refusal.NOT_FOUND, 404)
     assert outcome(snapshot, ask("/opened")) == (OFF.name, Refusal.NOT_FOUND, 404)
@@ -87,3 +91,10 @@ def test_machines_of_one_shape_share_layout_and_equal_answers() -> None:
 def test_paths_with_equal_answers_share_a_slot() -> None:
     snapshot = compiled(row("/open/x", b"same"), row("/open/y", b"same"))
     assert len(snapshot.answers) == 1
+
+
+def test_what_no_machine_has_any_more_is_forgotten() -> None:
+    compiler = Compiler(KNOWN)
+    answer = ref(compiled(row("/open/x", b"gone"), compiler=compiler).answers[0])
+    gc.collect()
+    assert answer() is None

@@ -36,6 +36,11 @@ def test_a_labelled_directory_shows_labels() -> None:
     assert found["/latest/public-keys/0"] == "openssh-key"
 
 
+def test_what_has_no_label_is_listed_by_its_name() -> None:
+    nodes = [Node("/latest/public-keys/0/openssh-key"), Node("/latest/public-keys/extra")]
+    assert listed(EC2, *nodes)["/latest/public-keys"] == "0/\nextra"
+
+
 def test_order_slash_and_newline_are_the_dialects_choice() -> None:
     listing = Listing(root="/o", area="a", sort=False, slash=False, final_newline=True)
     assert listed(listing, Node("/o/b/x"), Node("/o/a/x"))["/o"] == "b\na\n"

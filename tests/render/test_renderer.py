@@ -34,6 +34,36 @@ def test_user_data_is_served_byte_for_byte(tmp_path: Path, renderer: Renderer) -
     assert body(snapshot, "/openstack/latest/user_data") == b"\x00\x01\xff{{ x }}"
 
 
+def test_user_data_that_looks_like_a_placeholder_is_data(
+    tmp_path: Path, renderer: Renderer
+) -> None:
+    text = "name: a\nuser_data: " + "seed" * 171
+    snapshot = renderer.snapshot(instance(tmp_path, text))
+    assert body(snapshot, "/openstack/latest/user_data") == b"seed" * 171
+
+
+def test_a_mistake_in_user_data_names_file_and_line(tmp_path: Path, renderer: Renderer) -> None:
+    text = "name: a\nuser_data:\n  template: true\n  text: |\n    one\n    {{ nobody }}\n"
+    with pytest.raises(ConfigError, match=r"described\.yaml:6: a: user_data: found"):
+        renderer.snapshot(instance(tmp_path, text))
+
+
+@pytest.mark.parametrize("text", ["[]", '{"a": 1'])
+def test_a_tree_that_is_none_is_said(tmp_path: Path, fake_ports: FakePorts, text: str) -> None:
+    own = tmp_path / "templates" / "ec2_v1"
+    own.mkdir(parents=True)
+    (own / "meta-data.j2").write_text(text)
+    renderer = Renderer(Templates(str(tmp_path / "templates")), fake_ports.ports)
+    with pytest.raises(ConfigError, match="not the JSON it should be"):
+        renderer.snapshot(instance(tmp_path, "name: a"))
+
+
+def test_anyone_is_told_of_health_and_nothing_else(renderer: Renderer) -> None:
+    snapshot = renderer.anyone()
+    assert body(snapshot, "/healthz") == b"OK"
+    assert set(snapshot.layout.slots) == {"/healthz"}
+
+
 def test_user_data_is_expanded_only_where_asked(tmp_path: Path, renderer: Renderer) -> None:
     text = "name: a\nuser_data: {text: '{{ instance.name }}!', template: %s}"
     for wish, expected in (("true", b"a!"), ("false", b"{{ instance.name }}!")):
@@ -60,7 +90,7 @@ def test_output_that_should_be_json_and_is_not_is_said(
     own.mkdir(parents=True)
     (own / "meta_data.json.j2").write_text('{"a": }')
     renderer = Renderer(Templates(str(tmp_path / "templates")), fake_ports.ports)
-    with pytest.raises(ConfigError, match=r"meta_data\.json.*not JSON"):
+    with pytest.raises(ConfigError, match=r"meta_data\.json.*not the JSON"):
         renderer.snapshot(instance(tmp_path, "name: a"))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from emulator.errors import ConfigError
+from emulator.model.instance import Content
 from emulator.render.templates import SOURCE, Templates
 
 
@@ -79,22 +80,79 @@ def test_a_hostile_template_reaches_nothing(own: Path, escape: str) -> None:
 
 
 def test_a_document_cannot_grow_without_bound(own: Path) -> None:
-    bomb = "{% for a in range(9999) %}{% for b in range(9999) %}xxxxxxxx{% endfor %}{% endfor %}"
+    bomb = "{% for a in range(9999) %}{{ 'x' * 99999 }}{% endfor %}"
     assert "grows beyond" in failure(own, bomb)
 
 
+def expanded(source: bytes, **variables: object) -> bytes:
+    content = Content(data=source, template=True, file="web-1.yaml", line=7)
+    return Templates().expand(content, variables, "user_data")
+
+
 def test_a_text_is_expanded_where_its_owner_asked() -> None:
-    templates = Templates()
-    assert templates.expand(b"{{ x | json }}", {"x": [1, "a"]}, "user_data", "vm") == b'[1,"a"]'
-    with pytest.raises(ConfigError, match="vm:2: user_data: found"):
-        templates.expand(b"\n{{ y }}", {}, "user_data", "vm")
-    with pytest.raises(ConfigError, match="user_data"):
-        templates.expand(b"\xff", {}, "user_data", "vm")
+    assert expanded(b"{{ x | json }}", x=[1, "a"]) == b'[1,"a"]'
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (b"one\n{{ y }}", "web-1.yaml:8: user_data: found a template that fails"),
+        (b"one\n\n{% if %}", "web-1.yaml:9: user_data: found a template error"),
+        (b"\xff", "web-1.yaml:7: user_data"),
+    ],
+)
+def test_a_mistake_in_it_is_found_in_its_file(source: bytes, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        expanded(source)
+    assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [b"#!/bin/sh\r\necho hi\r\n", b"  {% if true %}\n  x\n{% endif %}\n\n", b"seed" * 171],
+)
+def test_the_rest_of_the_text_stays_as_it_is(source: bytes) -> None:
+    assert expanded(source) == source.replace(b"{% if true %}", b"").replace(b"{% endif %}", b"")
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+        "{% for i in range(99999) if range(99999) | list | length == 0 %}{% endfor %}",
+        "{% set x = 'a' * 3000000000 %}",
+        "{% set x = [0] * 3000000000 %}",
+        "{% set x = 10 ** 1000000 %}",
+        "{% set n = namespace(x='a' * 10000000) %}{% set n.x = n.x ~ n.x %}",
+        "{% set n = namespace(x='a' * 10000000) %}{% set n.x = n.x + n.x %}",
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+    ],
+)
+def test_a_bomb_is_defused(bomb: str) -> None:
+    with pytest.raises(ConfigError):
+        expanded(bomb.encode())
+
+
+def test_ordinary_operations_are_left_alone() -> None:
+    source = b"{{ 'ab' * 2 ~ (1 + 2) }}{{ 2 ** 10 }}{{ [1] + [2] }}{{ 2.0 ** 0.5 > 1 }}{{ 3 * 4 }}"
+    assert expanded(source) == b"abab31024[1, 2]True12"
+
+
+def test_loops_know_their_length() -> None:
+    source = b"{% for x in 'ab' %}{{ loop.index }}/{{ loop.length }}{{ loop.last }} {% endfor %}"
+    assert expanded(source) == b"1/2False 2/2True "
+
+
+def test_a_folder_of_no_dialect_is_refused(own: Path) -> None:
+    (own / "openstak").mkdir()
+    (own / "openstak" / "x.j2").write_text("")
+    with pytest.raises(ConfigError, match="found openstak; allowed: folders named openstack"):
+        Templates(str(own)).check(["openstack"])
 
 
 def test_the_filters_do_what_they_say() -> None:
     source = b"{{ raw | text }} {{ raw | b64 }} {{ 'a' | b64 }}"
-    assert Templates().expand(source, {"raw": b"a"}, "f", "vm") == b"a YQ== YQ=="
+    assert expanded(source, raw=b"a") == b"a YQ== YQ=="
 
 
 def test_every_shipped_template_compiles() -> None:
