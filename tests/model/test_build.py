@@ -64,20 +64,29 @@ def test_a_certificate_may_be_short(loaded: Load) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("text", "data", "template", "place"),
     [
-        ("user_data: abc", Content(data=b"abc")),
-        ("user_data: {text: abc, template: on}", Content(data=b"abc", template=True)),
-        ("user_data: {text: abc, template: off}", Content(data=b"abc")),
-        ("user_data: {file: there}", Content(data=b"\x00bytes")),
-        ('user_data: {base64: "AP8 \\n="}', Content(data=b"\x00\xff")),
-        ("user_data: ''", Content()),
-        ("user_data: null", None),
-        ("user_data: |\n  ünï\n", Content(data="ünï\n".encode())),
+        ("user_data: abc", b"abc", False, ("vm.yaml", 2)),
+        ("user_data: {text: abc, template: on}", b"abc", True, ("vm.yaml", 2)),
+        ("user_data: {text: abc, template: off}", b"abc", False, ("vm.yaml", 2)),
+        ("user_data: {file: there}", b"\x00bytes", False, ("there", 1)),
+        ('user_data: {base64: "AP8 \\n="}', b"\x00\xff", False, ("vm.yaml", 2)),
+        ("user_data: ''", b"", False, ("vm.yaml", 2)),
+        ("user_data: |\n  ünï\n", "ünï\n".encode(), False, ("vm.yaml", 3)),
+        ("meta: {a: &x b}\nuser_data: *x", b"b", False, ("vm.yaml", 2)),
+        ("vendor_data: &x |\n  b\nuser_data: *x", b"b\n", False, ("vm.yaml", 3)),
     ],
 )
-def test_contents_have_four_spellings(text: str, expected: Content | None, loaded: Load) -> None:
+def test_contents_have_four_spellings_and_say_where_they_begin(
+    *, text: str, data: bytes, template: bool, place: tuple[str, int], loaded: Load
+) -> None:
+    file, line = place
+    expected = Content(data=data, template=template, file=file, line=line)
     assert loaded(f"name: a\n{text}").user_data == expected
+
+
+def test_no_content_is_not_empty_content(loaded: Load) -> None:
+    assert loaded("name: a\nuser_data: null").user_data is None
 
 
 @given(st.binary(max_size=200))
@@ -99,7 +108,8 @@ def test_tokens_may_be_audiences_and_files_are_found_beside_the_description(load
 
 def test_files_are_read(loaded: Load) -> None:
     text = "name: a\nfiles:\n  - {path: /a/b, content: x}"
-    assert loaded(text).files == (File(path="/a/b", content=Content(data=b"x")),)
+    content = Content(data=b"x", file="vm.yaml", line=3)
+    assert loaded(text).files == (File(path="/a/b", content=content),)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +259,10 @@ def written(instance: Instance) -> str:
     fields = msgspec.to_builtins(instance)
     for name in ("user_data", "vendor_data"):
         if fields[name] is not None:
-            fields[name]["base64"] = fields[name].pop("data")
+            fields[name] = {
+                "base64": fields[name]["data"],
+                "template": fields[name]["template"],
+            }
     fields.update(fields.pop("sections"))
     for token in fields["tokens"]:
         token["file"] = token["file"].removeprefix("/base/")
