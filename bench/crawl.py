@@ -37,9 +37,8 @@ class _Line(msgspec.Struct):
 class _Sample(msgspec.Struct):
     """One crawl, in seconds: wall, the server's by its log, CPU of client and server."""
 
-    requests: int
     seconds: float
-    logged: float
+    logged: list[float]
     client: float
     server: float
 
@@ -65,18 +64,23 @@ def _inside(releases: Sequence[Release], rounds: int) -> None:
     """Measure, in a network namespace of its own."""
     for arguments in (["link", "set", "lo", "up"], ["addr", "add", ADDRESS[0], "dev", "lo"]):
         subprocess.run(["ip", *arguments], check=True)
-    head = ("crawl by", "requests", "wall ms", "by log", "client CPU ms", "server CPU ms")
-    table((*head, "by CPU"), *(_row(release, rounds) for release in releases))
+    head = ("crawl by", "requests", "wall ms", "us/request by log", "share")
+    table(
+        (*head, "client CPU ms", "server CPU ms", "share"),
+        *(_row(release, rounds) for release in releases),
+    )
 
 
 def _row(release: Release, rounds: int) -> tuple[str, ...]:
     samples = [_crawl(release) for _ in range(rounds)]
-    by_log = [each.logged / each.seconds * 100 for each in samples]
+    by_log = [sum(each.logged) / each.seconds * 100 for each in samples]
+    logged = [seconds * 1e6 for each in samples for seconds in each.logged]
     by_cpu = [each.server / (each.server + each.client) * 100 for each in samples]
     return (
         f"cloud-init of {release}",
-        "/".join(map(str, sorted({each.requests for each in samples}))),
+        "/".join(map(str, sorted({len(each.logged) for each in samples}))),
         spread([each.seconds * 1e3 for each in samples]),
+        spread(logged),
         spread(by_log, 1) + " %",
         spread([each.client * 1e3 for each in samples]),
         spread([each.server * 1e3 for each in samples], 1),
@@ -97,8 +101,8 @@ def _crawl(release: Release) -> _Sample:
             seconds, client = _client(release, folder)
             spent = server.cpu() - before
         lines = [msgspec.json.decode(line, type=_Line) for line in log.open("rb")]
-        logged = sum(line.duration_us for line in lines) / 1e6
-        return _Sample(len(lines), seconds, logged, client, spent)
+        logged = [line.duration_us / 1e6 for line in lines]
+        return _Sample(seconds, logged, client, spent)
 
 
 def _client(release: Release, folder: Path) -> tuple[float, float]:

@@ -75,7 +75,8 @@ class Server:
                 if probe.connect_ex(self.address) == 0:
                     return
             time.sleep(_POLL)
-        raise Failure(f"{self._child.args!r} does not listen on {self.address}")
+        state = f"exit code {self._child.returncode}"
+        raise Failure(f"{self._child.args!r} does not listen on {self.address} ({state})")
 
 
 @contextmanager

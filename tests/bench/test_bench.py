@@ -54,4 +54,4 @@ def test_scale() -> None:
 def test_crawl() -> None:
     lines = printed("crawl", "--rounds", "1", "--releases", "current")
     share = rf"{SPREAD} %"
-    row(lines, "cloud-init of current", r"\d+", SPREAD, share, SPREAD, SPREAD, share)
+    row(lines, "cloud-init of current", r"\d+", SPREAD, SPREAD, share, SPREAD, SPREAD, share)
