@@ -27,6 +27,8 @@ PACKAGES = (
     Package("mtools", "fills the images' EFI partition"),
     Package("curl", "runs the examples of README and docs", tests_only=True),
     Package("iproute2", "builds the tests' network namespaces", tests_only=True),
+    Package("mount", "puts small file systems into them", tests_only=True),
+    Package("openssl", "makes certificates that are not ours", tests_only=True),
 )
 
 
