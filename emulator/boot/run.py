@@ -28,8 +28,8 @@ from emulator.ports import SYSTEM, Ports
 SERVER_DEADLINE = 60.0
 # A guest under TCG on a busy machine needs most of it to end its services.
 SHUTDOWN_DEADLINE = 180.0
-# For the line with which systemd says that cloud-init has ended; a quiet console has none.
-SETTLING_DEADLINE = 60.0
+# For the line with which systemd says that cloud-init has ended; it is silent once getty runs.
+SETTLING_DEADLINE = 20.0
 AFTERMATH = 5.0
 PAUSE = 0.1
 

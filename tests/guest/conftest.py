@@ -66,13 +66,14 @@ class Report:
     def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
         self.exit = done.returncode
         self.progress = done.stderr
+        self.said: dict[str, Any] = {}
         assert done.stdout, done.stderr
-        self.said: dict[str, Any] = msgspec.json.decode(done.stdout)
+        self.said = msgspec.json.decode(done.stdout)
 
     def __repr__(self) -> str:
         """Show what helps when an assertion fails."""
         keys = ("outcome", "message", "errors", "warnings", "tail")
-        return "\n".join((self.progress, *(f"{key}: {self.said[key]}" for key in keys)))
+        return "\n".join((self.progress, *(f"{key}: {self.said.get(key)}" for key in keys)))
 
     @property
     def paths(self) -> list[str]:
