@@ -7,6 +7,7 @@ import os
 import sys
 
 from emulator.cli.source import open_source
+from emulator.errors import StartError
 from emulator.runtime.state import State, default_directory, password_name
 
 
@@ -23,7 +24,10 @@ def run(options: argparse.Namespace) -> int:
     source = open_source(options.instances)
     posted = False
     for instance in source.load():
-        ciphertext = state.load(password_name(instance.uuid))
+        try:
+            ciphertext = state.load(password_name(instance.uuid))
+        except OSError as error:
+            raise StartError(f"cannot read the state: {error}") from error
         if ciphertext and options.vm in {"", instance.name}:
             posted = True
             print(instance.name, ciphertext.decode("ascii", "backslashreplace"))

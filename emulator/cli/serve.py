@@ -7,16 +7,16 @@ import asyncio
 import os
 import sys
 
-import msgspec
-
 from emulator import __version__
 from emulator.cli.source import open_source
 from emulator.dialects import switched_on
 from emulator.dialects.base import required
-from emulator.model.config import ServeConfig
+from emulator.model.config import DEFAULT_LISTEN, ServeConfig
 from emulator.ports import SYSTEM
 from emulator.server import log
 from emulator.server.app import Server
+from emulator.server.machine import Machine
+from emulator.sources import Source
 
 _DEFAULTS = ServeConfig()
 _NAMED = 5
@@ -39,7 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--listen",
         action="append",
         metavar="WHERE",
-        help=f"HOST:PORT, unix:PATH or fd:N; repeatable (default {_DEFAULTS.listen[0]})",
+        default=[],
+        help=f"HOST:PORT, unix:PATH or fd:N; repeatable (default {DEFAULT_LISTEN})",
     )
     parser.add_argument(
         "--operator",
@@ -64,7 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log-level",
         default=_DEFAULTS.log_level,
-        choices=["debug", "info", "warning", "error", "off"],
+        choices=log.LEVELS,
     )
     parser.add_argument("--issuer-url", default="", metavar="URL", help="issuer of signed tokens")
     parser.add_argument(
@@ -86,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
         instances=options.instances,
         podinfo=options.podinfo,
         templates=options.templates,
-        listen=tuple(options.listen or _DEFAULTS.listen),
+        listen=tuple(options.listen),
         operator=options.operator,
         operator_cert=options.operator_cert,
         operator_key=options.operator_key,
@@ -100,11 +101,12 @@ def run(options: argparse.Namespace) -> int:
     )
     log.configure(config.log_level)
     source = open_source(config.instances, config.podinfo)
-    asyncio.run(_serve(Server(config, source, os.environ, SYSTEM)))
+    asyncio.run(_serve(config, source))
     return 0
 
 
-async def _serve(server: Server) -> None:
+async def _serve(config: ServeConfig, source: Source) -> None:
+    server = Server(config, source, os.environ, SYSTEM)
     await server.run(lambda: _announce(server))
 
 
@@ -114,19 +116,19 @@ def _announce(server: Server) -> None:
     names = ", ".join(machine.instance.name for machine in machines[:_NAMED])
     more = f" and {len(machines) - _NAMED} more" if len(machines) > _NAMED else ""
     lines = [f"imds-emulator {__version__} serves {names}{more}"]
-    lines += [f"listening on {listener}" for listener in server.listeners]
+    lines += [f"listening on {listener}" for listener in server.doors]
     if server.operator is not None:
         lines.append(f"operator on {server.operator}")
-    url = next((listener.url for listener in server.listeners if listener.url), "")
-    if url and machines:
+    url = next((listener.url for listener in server.doors if listener.url), "")
+    if url and server.hub.fleet.sole is not None:
         lines.append("try:")
-        lines += [f"  {line}" for line in _examples(url, machines[0].instance.dialects)]
+        lines += [f"  {line}" for line in _examples(url, server.hub.fleet.sole)]
     print("\n".join(lines), file=sys.stderr, flush=True)
 
 
-def _examples(url: str, chosen: dict[str, msgspec.Struct]) -> list[str]:
+def _examples(url: str, machine: Machine) -> list[str]:
     lines = []
-    for dialect, policy in switched_on(chosen):
+    for dialect, policy in switched_on(machine.instance.dialects):
         if dialect.example:
             headers = "".join(f" -H '{header}'" for header in required(dialect, policy))
             lines.append(f"curl{headers} {url}{dialect.example}")

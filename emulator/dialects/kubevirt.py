@@ -146,9 +146,10 @@ def _plain(view: View) -> Iterable[Leaf]:
         if content is not None:
             yield Leaf(paths=(f"{_ROOT}/{name}",), area="kubevirt", body=content.data)
     for name, pairs in (("tags", instance.tags), ("meta", instance.meta)):
+        asked = set(filter(_can_be_asked, (f"{_ROOT}/{name}/{key}" for key in pairs)))
         for key, value in pairs.items():
             path = f"{_ROOT}/{name}/{key}"
-            if _can_be_asked(path) and not any(other.startswith(f"{key}/") for other in pairs):
+            if path in asked and not any(other.startswith(f"{path}/") for other in asked):
                 yield Leaf(paths=(path,), area="kubevirt", body=value.encode())
 
 
@@ -158,7 +159,12 @@ def _can_be_asked(path: str) -> bool:
     A key such as ``a/b`` becomes a directory, and ``a`` beside it gives way; that one, ``../b``,
     ``b?`` or a key with a line break is found in ``/v1/instance`` alone.
     """
-    return path.isprintable() and not _SPECIAL.intersection(path) and normalise(path) == path
+    return (
+        path.isprintable()
+        and " " not in path
+        and not _SPECIAL.intersection(path)
+        and normalise(path) == path
+    )
 
 
 def _machine(instance: Instance, version: int) -> dict[str, str | None]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-METADATA_PORT = 16925
-OPERATOR_PORT = 16926
+DEFAULT_LISTEN = "127.0.0.1:16925"
+DEFAULT_OPERATOR = "127.0.0.1:16926"
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -13,12 +13,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     A stock boot makes about 50 short requests, the longest header of a real client is an EC2
     session token of 4 KiB, and the largest body that any dialect takes is 1 KiB: these leave room
-    without letting a guest fill the memory of a sidecar.
+    without letting a guest fill the memory of a sidecar. ``connections`` are those of a listener,
+    ``connections_of_one`` those of an address. ``idle_seconds`` is for a request that does not
+    come and for an answer that is not taken.
     """
 
     header_bytes: int = 16 << 10
     body_bytes: int = 64 << 10
     connections: int = 1024
+    connections_of_one: int = 256
     idle_seconds: float = 60.0
     body_seconds: float = 10.0
     drain_seconds: float = 5.0
@@ -28,17 +31,23 @@ class ServeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What ``serve`` was asked to do.
 
     ``listen`` and ``operator`` are ``HOST:PORT``, ``unix:PATH``, ``fd:N``, and for the operator
-    ``off``. ``instances`` is a file, a folder, or empty for the sample; ``podinfo`` a pod's
-    downward-API folder. ``proxies`` are the addresses whose signed headers are believed, with the
-    secret in ``proxy_secret_file``. ``reload_seconds`` is half of the second within which a change
-    must be served.
+    ``off``; without ``listen`` it is what was inherited from systemd, or else the default port of
+    the loopback address. ``operator_cert`` and ``operator_key`` are PEM files. ``instances`` is a
+    file, a folder, or empty for the sample; ``podinfo`` a pod's downward-API folder; ``templates``
+    a folder of the owner's. ``state`` is where keys and passwords live, empty for XDG's folder;
+    with ``last_good`` a start on broken descriptions goes on from the last good ones.
+    ``access_log`` is a file, ``-`` for standard error or empty for none; ``log_level`` one of
+    logging's, or ``off``. ``issuer_url`` names the issuer of signed tokens, by default the
+    operator's address. ``proxies`` are the addresses whose signed headers are believed, with the
+    secret in ``proxy_secret_file``. ``reload_seconds`` is half of the second within which a
+    change must be served.
     """
 
     instances: str = ""
     podinfo: str = ""
     templates: str = ""
-    listen: tuple[str, ...] = (f"127.0.0.1:{METADATA_PORT}",)
-    operator: str = f"127.0.0.1:{OPERATOR_PORT}"
+    listen: tuple[str, ...] = ()
+    operator: str = DEFAULT_OPERATOR
     operator_cert: str = ""
     operator_key: str = ""
     state: str = ""

@@ -48,13 +48,22 @@ class AccessLog:
     def __init__(self, path: str) -> None:
         """Open ``path`` for appending, ``-`` for standard error; raise ``StartError``."""
         self._encoder = msgspec.json.Encoder()
-        if path == "-":
-            self._descriptor = sys.stderr.fileno()
+        self._path = path
+        self._descriptor = sys.stderr.fileno()
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Go on in the file that now has the path: the old one was rotated away."""
+        if self._path == "-":
             return
         try:
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            opened = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError as error:
-            raise StartError(f"cannot write the access log {path}: {error.strerror}") from error
+            why = f"cannot write the access log {self._path}: {error.strerror}"
+            raise StartError(why) from error
+        if self._descriptor != sys.stderr.fileno():
+            os.close(self._descriptor)
+        self._descriptor = opened
 
     def __call__(self, observation: Observation) -> None:
         """Write one line; a log that cannot be written never costs a guest its answer."""

@@ -40,10 +40,10 @@ def parse(text: str, flag: str) -> Endpoint:
     kind, _, rest = text.partition(":")
     if kind == "unix" and rest:
         return Endpoint(path=rest)
-    if kind == "fd" and rest.isdigit():
+    if kind == "fd" and _is_number(rest):
         return Endpoint(fd=int(rest))
     host, _, port = text.rpartition(":")
-    if host and port.isdigit() and int(port) < 1 << 16:
+    if host and _is_number(port) and int(port) < 1 << 16:
         return Endpoint(host=host.strip("[]"), port=int(port))
     allowed = "HOST:PORT, [IPV6]:PORT, unix:PATH or fd:N"
     raise ConfigError(Problem("command line", 0, flag, f'"{text}"', allowed))
@@ -72,11 +72,23 @@ def listen(endpoint: Endpoint) -> socket.socket:
     return made
 
 
+def bound(made: socket.socket) -> Endpoint:
+    """Say where a socket listens: the port it got, not the zero that was asked for."""
+    name = made.getsockname()
+    if made.family == socket.AF_UNIX:
+        return Endpoint(path=name)
+    return Endpoint(host=name[0], port=name[1])
+
+
 def release(endpoint: Endpoint) -> None:
     """Remove the file of a unix socket."""
     if endpoint.path:
         with suppress(OSError):
             Path(endpoint.path).unlink()
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
 
 
 def _tcp(endpoint: Endpoint) -> socket.socket:

@@ -45,9 +45,19 @@ class State:
                 file.flush()
                 os.fsync(file.fileno())
             partial.rename(target)
+            _flush(target.parent)
         finally:
             with suppress(FileNotFoundError):
                 partial.unlink()
+
+
+def _flush(folder: Path) -> None:
+    """Have the folder's new entry outlive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def password_name(uuid: str) -> str:

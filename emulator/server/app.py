@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import os
 import signal
@@ -13,24 +14,30 @@ from pathlib import Path
 
 from emulator.dialects import VOCABULARY
 from emulator.errors import ConfigError, Problem, StartError
-from emulator.model.config import ServeConfig
+from emulator.model.config import DEFAULT_LISTEN, ServeConfig
 from emulator.observe.access import AccessLog
 from emulator.ports import Ports
 from emulator.render import Renderer, Templates
+from emulator.runtime import descriptors
 from emulator.runtime.notify import notify
-from emulator.runtime.sockets import Endpoint, inherited, parse
+from emulator.runtime.sockets import inherited, parse
 from emulator.runtime.state import State, default_directory
 from emulator.runtime.tasks import spawn
-from emulator.server.delegate import Front, Hub
+from emulator.server.delegate import Hub
+from emulator.server.doors import Doors
+from emulator.server.fleet import plain
 from emulator.server.lastgood import LastGood
 from emulator.server.listeners import Listener
 from emulator.server.machine import Backing
 from emulator.server.operator import Operator, Page, Readiness, check_exposure
 from emulator.server.proxy import Proxies
-from emulator.server.reload import Reloader, Source, watch
+from emulator.server.reload import Reloader, Source
 from emulator.tokens import Tokens
 
 _log = logging.getLogger("imds")
+
+# Descriptors beside connections: listeners, logs, files that are being read.
+_SPARE = 64
 
 
 class Server:
@@ -42,51 +49,52 @@ class Server:
         """Load everything that ``config`` names; raise ``ConfigError``. Listens on nothing yet."""
         self._config = config
         self._environ = environ
+        self._ports = ports
         self._readiness = Readiness()
+        self._again = asyncio.Event()
         state = State(config.state or default_directory(environ))
         self._tokens = Tokens(ports, state, config.issuer_url)
-        renderer = Renderer(Templates(config.templates), ports)
-        backing = Backing(renderer, self._tokens.token, state, ports)
-        where = config.podinfo or config.instances
+        self._backing = Backing(self._renderer(), self._tokens.token, state, ports)
+        where = str(Path(config.podinfo or config.instances).absolute())
         self._reloader = Reloader(
             source,
-            backing,
+            self._backing,
             sole=_sole(config),
             proxies=_proxies(config, ports),
             last_good=LastGood(state, where, VOCABULARY) if config.last_good else None,
         )
-        observer = AccessLog(config.access_log) if config.access_log else None
-        self.hub = Hub(self._reloader.first(), ports, observer)
-        self.listeners: list[Listener] = []
+        self._log = AccessLog(config.access_log) if config.access_log else None
+        anyone = self._backing.renderer.anyone()
+        self.hub = Hub(self._reloader.first(), ports, self._log, anyone)
+        self.doors = Doors(self.hub, config.limits)
         self.operator: Listener | None = None
-        self._sockets: set[str] = set()
 
     def start(self) -> None:
         """Listen; raise ``ConfigError`` or ``StartError``. Needs the running event loop."""
-        wanted = [parse(text, "--listen") for text in self._config.listen]
-        wanted += inherited(self._environ, os.getpid())
+        descriptors.allow(2 * self._config.limits.connections + _SPARE)
+        given = inherited(self._environ, os.getpid())
+        listen = self._config.listen or (() if given else (DEFAULT_LISTEN,))
         try:
-            for endpoint in wanted:
-                self._listen(endpoint)
-            self._machine_sockets()
+            self.doors.open([*(parse(text, "--listen") for text in listen), *given])
             self._operate()
         except (ConfigError, StartError):
             self._stop_listening()
             raise
-        self._readiness.set("listeners", "")
+        self._readiness.set("sockets", self.doors.follow_fleet())
         self._readiness.set("descriptions", self._reloader.problem)
+        self._readiness.set("listeners", "")
 
     async def run(self, announce: Callable[[], None]) -> None:
         """Start, call ``announce``, serve until SIGTERM or SIGINT, drain."""
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, self._reload_now)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         self.start()
-        watching = spawn(watch(self._config.reload_seconds, self.reload), "watching the source")
+        watching = spawn(self._watch(), "watching the source")
         if any(not t.file for m in self.hub.fleet.machines for t in m.instance.tokens):
-            _ = spawn(self._tokens.prepare(), "preparing the issuer's key")
+            _ = spawn(self._prepare(), "preparing the issuer's key")
         announce()
         notify("READY=1", self._environ)
         await stop.wait()
@@ -94,43 +102,39 @@ class Server:
         watching.cancel()
         await self._drain()
 
-    def reload(self) -> None:
-        """Take a changed source over, if it changed and can be served."""
-        fleet = self._reloader.again(self.hub.fleet)
-        self._readiness.set("descriptions", self._reloader.problem)
-        if fleet is not None:
-            self.hub.fleet = fleet
-            self._machine_sockets()
+    async def _watch(self) -> None:
+        """Take changes over, for ever; reading and rendering keep no guest waiting."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._again.wait(), self._config.reload_seconds)
+            self._again.clear()
+            fleet = await asyncio.to_thread(self._reloader.again, self.hub.fleet)
+            if fleet is not None:
+                self.hub.fleet = fleet
+            self._readiness.set("descriptions", self._reloader.problem)
+            self._readiness.set("sockets", self.doors.follow_fleet())
 
-    def _reload_now(self) -> None:
+    def _hang_up(self) -> None:
+        """Read everything anew, templates too, and go on in the log file that is there now."""
+        try:
+            self._backing.renderer = self._renderer()
+            if self._log is not None:
+                self._log.reopen()
+        except (ConfigError, StartError) as error:
+            _log.error("%s", error)
+            return
         self._reloader.forget()
-        self.reload()
+        self._again.set()
 
-    def _listen(self, endpoint: Endpoint) -> None:
-        front = Front(self.hub, endpoint.path)
-        self.listeners.append(Listener(endpoint, front, self._config.limits))
+    def _renderer(self) -> Renderer:
+        return Renderer(Templates(self._config.templates), self._ports)
 
-    def _machine_sockets(self) -> None:
-        """Listen on the sockets of the machines that are served now, and on no others."""
-        wanted = self.hub.fleet.sockets
-        for path in self._sockets - wanted:
-            self._unlisten(path)
-        for path in sorted(wanted - self._sockets):
-            try:
-                self._listen(Endpoint(path=path))
-                self._sockets.add(path)
-                self._readiness.set(path, "")
-            except StartError as error:
-                self._readiness.set(path, str(error))
-                _log.error("%s", error)
-
-    def _unlisten(self, path: str) -> None:
-        """Stop listening for a machine that is gone; its guest's connections end by themselves."""
-        self._sockets.remove(path)
-        gone = [listener for listener in self.listeners if listener.endpoint.path == path]
-        for listener in gone:
-            listener.stop()
-            self.listeners.remove(listener)
+    async def _prepare(self) -> None:
+        try:
+            await self._tokens.prepare()
+        except StartError as error:
+            self._readiness.set("issuer", str(error))
+            _log.error("%s", error)
 
     def _operate(self) -> None:
         config = self._config
@@ -138,13 +142,13 @@ class Server:
             return
         endpoint = parse(config.operator, "--operator")
         tls = _tls(config)
-        check_exposure(endpoint, tls=tls is not None)
         pages: dict[str, Page] = {
             "/healthz": self._readiness.health,
             "/readyz": self._readiness.page,
             **self._tokens.pages(),
         }
         self.operator = Listener(endpoint, Operator(pages), config.limits, tls)
+        check_exposure(self.operator.address, tls=tls is not None)
         if self.operator.url and not config.issuer_url:
             # So that who follows a token's `iss` finds discovery there.
             self._tokens.issue_as(self.operator.url)
@@ -153,15 +157,18 @@ class Server:
         """Take nothing new, let what is under way finish for a while, end the rest."""
         self._stop_listening()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.hub.quiet(), self._config.limits.drain_seconds)
-        for listener in self.listeners:
-            await listener.close()
+            await asyncio.wait_for(self._finished(), self._config.limits.drain_seconds)
+        await self.doors.close()
         if self.operator is not None:
             await self.operator.close()
 
+    async def _finished(self) -> None:
+        await self.hub.quiet()
+        while any(door.sending for door in self.doors):  # noqa: ASYNC110 - no stream tells when
+            await asyncio.sleep(0.01)
+
     def _stop_listening(self) -> None:
-        for listener in self.listeners:
-            listener.stop()
+        self.doors.stop()
         if self.operator is not None:
             self.operator.stop()
 
@@ -181,7 +188,15 @@ def _proxies(config: ServeConfig, ports: Ports) -> Proxies:
         found = config.proxy_secret_file or "nothing"
         allowed = "a readable file with the secret that the proxies sign with"
         raise ConfigError(Problem("command line", 0, "--proxy-secret-file", found, allowed))
-    return Proxies(frozenset(config.proxies), secret)
+    return Proxies(frozenset(map(_address, config.proxies)), secret)
+
+
+def _address(text: str) -> str:
+    try:
+        return plain(str(ipaddress.ip_address(text)))
+    except ValueError:
+        problem = Problem("command line", 0, "--proxy", f'"{text}"', "an IPv4 or IPv6 address")
+        raise ConfigError(problem) from None
 
 
 def _tls(config: ServeConfig) -> ssl.SSLContext | None:

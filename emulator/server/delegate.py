@@ -21,7 +21,7 @@ from tornado.httputil import (
 from emulator.core.message import Answer, Live, Reply, Request, build
 from emulator.core.paths import split_target
 from emulator.core.policy import CompiledArea, Refusal
-from emulator.core.snapshot import OFF, Decision
+from emulator.core.snapshot import OFF, Decision, Snapshot
 from emulator.errors import ConfigError, ImdsError
 from emulator.observe.access import Observation, Observer, bounded
 from emulator.ports import Ports
@@ -32,13 +32,22 @@ from emulator.server.machine import Machine
 
 _log = logging.getLogger("imds")
 
+_LARGE = 16 << 10
+
 
 class Hub:
     """What every connection shares; a reload puts another ``fleet`` in its place."""
 
-    def __init__(self, fleet: Fleet, ports: Ports, observer: Observer | None) -> None:
-        """Serve ``fleet``; tell ``observer`` of every answer."""
+    def __init__(
+        self,
+        fleet: Fleet,
+        ports: Ports,
+        observer: Observer | None,
+        anyone: Snapshot | None = None,
+    ) -> None:
+        """Serve ``fleet``, and ``anyone``'s answers to strangers; tell ``observer`` of each."""
         self.fleet = fleet
+        self.anyone = anyone
         self.ports = ports
         self.observer = observer
         self._busy = 0
@@ -125,12 +134,12 @@ class Exchange(Heard):
         """Decide and answer: the request is complete."""
         path, query = split_target(self._line.path)
         context: object = self._connection.context
-        address: str = getattr(context, "remote_ip", "")
         front = self._front
+        address: str = front.socket or getattr(context, "remote_ip", "")
         found = front.hub.fleet.find(front.socket, address, self._headers)
         if isinstance(found, Refusal):
             request = Request(self._line.method, path, query, self._headers, b"", address)
-            self._send(request, "", Decision(OFF, OFF.refusals[found], found), None)
+            self._send(request, "", self._to_stranger(request, found), None)
             return
         machine, headers = found
         request = Request(self._line.method, path, query, headers, self._body, address)
@@ -143,6 +152,14 @@ class Exchange(Heard):
             self._send(request, machine.instance.name, decision, None)
         else:
             self._live(request, machine, decision, decision.answer)
+
+    def _to_stranger(self, request: Request, refusal: Refusal) -> Decision:
+        """Answer what anyone may ask, and refuse the rest."""
+        anyone = self._front.hub.anyone
+        decision = anyone.decide(request) if anyone else None
+        if decision is not None and decision.refusal is None:
+            return decision
+        return Decision(OFF, OFF.refusals[refusal], refusal)
 
     def _live(self, request: Request, machine: Machine, decision: Decision, live: Live) -> None:
         try:
@@ -174,9 +191,10 @@ class Exchange(Heard):
 
     def _failed(self, request: Request, machine: Machine, area: CompiledArea) -> None:
         error = sys.exception()
-        where = (machine.instance.name, request.method, bounded(request.path))
+        where = (machine.instance.name, bounded(request.method), bounded(request.path))
         # What is expected to fail at times says why in one line; a guest may ask again and again.
-        _log.error("%s: %s %s: %s", *where, error, exc_info=not isinstance(error, ImdsError))
+        unexpected = not isinstance(error, ImdsError | OSError)
+        _log.error("%s: %s %s: %s", *where, error, exc_info=unexpected)
         answer = area.refusals[Refusal.UNAVAILABLE]
         decision = Decision(area, answer, Refusal.UNAVAILABLE)
         self._send(request, machine.instance.name, decision, None)
@@ -191,10 +209,14 @@ class Exchange(Heard):
         connection = self._connection
         hub = self._front.hub
         body = b"" if request.method == "HEAD" else answer.body
-        _ = connection.write(
-            b"%sContent-Length: %d\r\n%s%s\r\n%s"
-            % (answer.head, len(answer.body), hub.date(), self._fate(), body)
-        )
+        rest = (len(answer.body), hub.date(), self._fate())
+        head = b"%sContent-Length: %d\r\n%s%s\r\n" % (answer.head, *rest)
+        if len(body) < _LARGE:
+            _ = connection.write(head + body)
+        else:
+            # Not joined: a body is kept once, however many connections are slow to take it.
+            _ = connection.write(head)
+            _ = connection.write(body)
         connection.finish()
         hub.ended()
         if hub.observer is not None:
@@ -216,7 +238,7 @@ class Exchange(Heard):
             vm=vm,
             dialect=decision.area.dialect,
             area=decision.area.name,
-            method=request.method,
+            method=bounded(request.method),
             path=bounded(request.path),
             status=answer.status,
             reason=decision.refusal or "",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from emulator.core.message import Headers
+from tornado.httputil import HTTPHeaders
+
 from emulator.core.policy import Refusal
 from emulator.server.machine import Machine
 from emulator.server.proxy import Proxies
 
-Found = tuple[Machine, Headers]
+Found = tuple[Machine, HTTPHeaders]
 
 
 class Fleet:
@@ -18,14 +19,16 @@ class Fleet:
     def __init__(self, machines: Iterable[Machine], *, sole: bool, proxies: Proxies) -> None:
         """Index ``machines``; with ``sole`` the first one answers whoever asks."""
         self.machines = tuple(machines)
-        self._sole = self.machines[0] if sole and self.machines else None
+        self.sole = self.machines[0] if sole and self.machines else None
         self._proxies = proxies
         self._by_uuid = {machine.instance.uuid: machine for machine in self.machines}
         self._by_socket: dict[str, Machine] = {}
         self._by_address: dict[str, Machine] = {}
         for machine in self.machines:
-            for address in addresses(machine):
-                self._by_address.setdefault(address, machine)
+            # Not its interfaces' addresses: those are what it may call itself, and one owner's
+            # word must not take another's place. Sources hold these to be each machine's alone.
+            for address in machine.instance.peer.addresses:
+                self._by_address[plain(address)] = machine
             if machine.instance.peer.socket:
                 self._by_socket[machine.instance.peer.socket] = machine
 
@@ -34,7 +37,7 @@ class Fleet:
         """Paths of the sockets on which single machines ask."""
         return frozenset(self._by_socket)
 
-    def find(self, socket: str, address: str, headers: Headers) -> Found | Refusal:
+    def find(self, socket: str, address: str, headers: HTTPHeaders) -> Found | Refusal:
         """Say who asks on ``socket`` (path, empty for TCP) from ``address`` (contract 9.3-1).
 
         With the machine comes what is left of its headers once a proxy's are taken out.
@@ -43,10 +46,10 @@ class Fleet:
         if self._proxies and address in self._proxies.addresses:
             return self._proxied(headers)
         machine = self._by_socket.get(socket) if socket else None
-        machine = machine or self._sole or self._by_address.get(address)
+        machine = machine or self.sole or self._by_address.get(address)
         return (machine, headers) if machine else Refusal.UNKNOWN_VM
 
-    def _proxied(self, headers: Headers) -> Found | Refusal:
+    def _proxied(self, headers: HTTPHeaders) -> Found | Refusal:
         claim = self._proxies.read(headers)
         if isinstance(claim, Refusal):
             return claim
@@ -57,17 +60,6 @@ class Fleet:
         else:
             machine = self._by_address.get(plain(claim.address))
         return (machine, claim.rest) if machine else Refusal.UNKNOWN_VM
-
-
-def addresses(machine: Machine) -> list[str]:
-    """Give the source addresses that a machine is known by: its own and those its owner names."""
-    static = [
-        text.partition("/")[0]
-        for interface in machine.instance.interfaces
-        for text in interface.addresses
-        if "/" in text
-    ]
-    return [plain(text) for text in (*machine.instance.peer.addresses, *static)]
 
 
 def plain(address: str) -> str:

@@ -26,14 +26,12 @@ class LastGood:
         self._state.save(self._name, msgspec.json.encode(instances))
 
     def load(self) -> list[Instance] | None:
-        """Give what was kept, None if nothing was or this version cannot read it."""
-        data = self._state.load(self._name)
-        if data is None:
-            return None
+        """Give what was kept, None if nothing was or it cannot be read (any more)."""
         try:
+            data = self._state.load(self._name) or b""
             kept = msgspec.json.decode(data, type=list[dict[str, object]])
             return [self._instance(fields) for fields in kept]
-        except (msgspec.DecodeError, KeyError):
+        except (OSError, msgspec.DecodeError, KeyError):
             return None
 
     def _instance(self, kept: dict[str, object]) -> Instance:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+from collections import Counter
 
 import msgspec
 from tornado.http1connection import HTTP1ServerConnection
@@ -21,7 +22,7 @@ from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.iostream import IOStream
 
 from emulator.model.config import Limits
-from emulator.runtime.sockets import Endpoint, listen, release
+from emulator.runtime.sockets import Endpoint, bound, listen, release
 
 _log = logging.getLogger("imds")
 
@@ -60,8 +61,8 @@ class _BoundedServer(HTTPServer):
     def initialize(  # type: ignore[override]  # Tornado's own signature is open to subclasses
         self, delegate: HTTPServerConnectionDelegate, limits: Limits, tls: ssl.SSLContext | None
     ) -> None:
-        self._most = limits.connections
-        self._idle = limits.idle_seconds
+        self._limits = limits
+        self._held: Counter[str] = Counter()
         self._waits: dict[object, _Wait] = {}
         self._looks = PeriodicCallback(self._look, limits.idle_seconds / _LOOKS * 1000)
         super().initialize(
@@ -76,10 +77,16 @@ class _BoundedServer(HTTPServer):
         self._looks.start()
 
     def handle_stream(self, stream: IOStream, address: tuple[object, ...]) -> None:
-        """Serve a new connection, or close it at once when there are too many."""
-        if len(self._connections) >= self._most:
+        """Serve a new connection, or close it at once when there are too many.
+
+        One address cannot take all places, so that one guest does not shut out the others.
+        """
+        peer = str(address[0]) if address else ""
+        full = len(self._connections) >= self._limits.connections
+        if full or (peer and self._held[peer] >= self._limits.connections_of_one):
             stream.close()
             return
+        self._held[peer] += 1
         super().handle_stream(stream, address)
 
     def start_request(
@@ -93,16 +100,26 @@ class _BoundedServer(HTTPServer):
     def on_close(self, server_conn: object) -> None:
         """Forget a connection (called by Tornado)."""
         self._waits.pop(server_conn, None)
+        address = getattr(getattr(server_conn, "context", None), "address", None)
+        peer = str(address[0]) if address else ""
+        self._held[peer] -= 1
+        if not self._held[peer]:
+            del self._held[peer]
         super().on_close(server_conn)
 
-    def stop(self) -> None:
-        """Take no new connections; who idles on the old ones is not looked at any more."""
+    @property
+    def sending(self) -> bool:
+        """Whether an answer has not left yet."""
+        return any(connection.stream.writing() for connection in self._connections)
+
+    async def close_all_connections(self) -> None:
+        """End the connections that are left, and look at them no more."""
         self._looks.stop()
-        super().stop()
+        await super().close_all_connections()
 
     def _look(self) -> None:
         """Close the connections on which a request is due for too long."""
-        latest = IOLoop.current().time() - self._idle
+        latest = IOLoop.current().time() - self._limits.idle_seconds
         for connection, wait in list(self._waits.items()):
             heard = isinstance(wait.request, Heard) and wait.request.heard
             if wait.since < latest and not heard and isinstance(connection, HTTP1ServerConnection):
@@ -123,20 +140,27 @@ class Listener:
         self.endpoint = endpoint
         self._scheme = "https" if tls else "http"
         self._socket = listen(endpoint)
+        self.address = bound(self._socket)
+        if not self.address.path:
+            # A guest that takes nothing of its answer holds it no longer than one that is silent.
+            stalled = int(limits.idle_seconds * 1000)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stalled)
         self._server = _BoundedServer(delegate, limits, tls)
         self._server.add_socket(self._socket)
 
     def __str__(self) -> str:
         """Give the address that clients use: the port that was bound, not the zero asked for."""
-        if self._socket.family == socket.AF_UNIX:
-            return f"unix:{self._socket.getsockname()}"
-        host, port, *_ = self._socket.getsockname()
-        return str(Endpoint(host=host, port=port))
+        return str(self.address)
 
     @property
     def url(self) -> str:
         """Give the base URL of a TCP listener, empty for a unix socket."""
-        return "" if self._socket.family == socket.AF_UNIX else f"{self._scheme}://{self}"
+        return "" if self.address.path else f"{self._scheme}://{self}"
+
+    @property
+    def sending(self) -> bool:
+        """Whether an answer has not left yet."""
+        return self._server.sending
 
     def stop(self) -> None:
         """Take no new connections."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
 
 import msgspec
 
-Level = Literal["debug", "info", "warning", "error", "off"]
+LEVELS = ("debug", "info", "warning", "error", "off")
 
 
 class _Lines(logging.Formatter):

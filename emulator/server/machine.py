@@ -34,7 +34,7 @@ class Machine:
     __slots__ = ("_backing", "_password", "_snapshot", "instance")
 
     def __init__(self, instance: Instance, backing: Backing) -> None:
-        """Hold ``instance``; its documents are rendered when first asked for or by ``prepare``."""
+        """Hold ``instance``; its documents are rendered when ``snapshot`` is first asked for."""
         self.instance = instance
         self._backing = backing
         self._snapshot: Snapshot | None = None

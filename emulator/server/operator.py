@@ -29,17 +29,12 @@ _READ_ONLY = Reply(405, b"405 Method Not Allowed\n", headers=(("Allow", "GET, HE
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
-def check_exposure(endpoint: Endpoint, *, tls: bool) -> None:
+def check_exposure(address: Endpoint, *, tls: bool) -> None:
     """Raise ``ConfigError`` for an address that others can reach, unless with TLS."""
-    if endpoint.path or endpoint.fd >= 0 or tls or endpoint.host == "localhost":
+    if address.path or tls or ipaddress.ip_address(address.host).is_loopback:
         return
-    try:
-        loopback = ipaddress.ip_address(endpoint.host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
-        allowed = "loopback, unix:PATH, or with --operator-cert and --operator-key"
-        raise ConfigError(Problem("command line", 0, "--operator", str(endpoint), allowed))
+    allowed = "loopback, unix:PATH, or with --operator-cert and --operator-key"
+    raise ConfigError(Problem("command line", 0, "--operator", str(address), allowed))
 
 
 class Readiness:
@@ -52,7 +47,8 @@ class Readiness:
     def set(self, cause: str, reason: str) -> None:
         """Record ``reason`` for ``cause``, or clear it if empty."""
         if reason:
-            self._causes[cause] = reason
+            # A file's name may hold bytes that no JSON can.
+            self._causes[cause] = reason.encode("utf-8", "backslashreplace").decode()
         else:
             self._causes.pop(cause, None)
 

@@ -7,7 +7,6 @@ import hmac
 import msgspec
 from tornado.httputil import HTTPHeaders
 
-from emulator.core.message import Headers
 from emulator.core.policy import Refusal
 
 INSTANCE = "X-Instance-Id"
@@ -25,7 +24,7 @@ class Claim(msgspec.Struct, frozen=True):
     Either a machine's ``uuid`` and ``project``, or the ``address`` that it forwards for.
     """
 
-    rest: Headers
+    rest: HTTPHeaders
     uuid: str = ""
     project: str = ""
     address: str = ""
@@ -43,7 +42,7 @@ class Proxies:
         """Say whether there is any."""
         return bool(self.addresses)
 
-    def read(self, headers: Headers) -> Claim | Refusal:
+    def read(self, headers: HTTPHeaders) -> Claim | Refusal:
         """Verify what a proxy says; a header missing or given twice is incomplete, as in Nova."""
         given = {name: headers.get_list(name) for name in _CARRIERS}
         if any(len(values) > 1 for values in given.values()):
@@ -65,10 +64,9 @@ class Proxies:
         return hmac.compare_digest(expected.encode(), signature.encode())
 
 
-def _without_carriers(headers: Headers) -> Headers:
+def _without_carriers(headers: HTTPHeaders) -> HTTPHeaders:
     rest = HTTPHeaders()
-    if isinstance(headers, HTTPHeaders):
-        for name, value in headers.get_all():
-            if name not in _CARRIERS:
-                rest.add(name, value)
+    for name, value in headers.get_all():
+        if name not in _CARRIERS:
+            rest.add(name, value)
     return rest

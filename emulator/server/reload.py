@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable
 from typing import Protocol
 
 from emulator.errors import ConfigError
@@ -58,21 +56,22 @@ class Reloader:
         try:
             return self._fleet(self._source.load(), ())
         except ConfigError as error:
-            kept = self._last_good.load() if self._last_good else None
-            if kept is None:
+            fleet = self._kept()
+            if fleet is None:
                 raise
             self._report(error)
-            return self._fleet(kept, ())
+            return fleet
 
     def again(self, old: Fleet) -> Fleet | None:
         """Make another fleet if the source changed; None if it did not, or is broken now."""
-        fingerprint = self._source.fingerprint()
-        if fingerprint == self._fingerprint:
-            return None
-        self._fingerprint = fingerprint
         try:
-            fleet = self._fleet(self._source.load(), old.machines)
-        except ConfigError as error:
+            fingerprint = self._source.fingerprint()
+            if fingerprint == self._fingerprint:
+                return None
+            machines = () if self._fingerprint is None else old.machines
+            self._fingerprint = fingerprint
+            fleet = self._fleet(self._source.load(), machines)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the old fleet goes on
             self._report(error)
             return None
         self.problem = ""
@@ -80,12 +79,20 @@ class Reloader:
         return fleet
 
     def forget(self) -> None:
-        """Have the next ``again`` read the source whatever its fingerprint (SIGHUP)."""
+        """Have the next ``again`` read the source and render everything anew (SIGHUP)."""
         self._fingerprint = None
 
-    def _report(self, error: ConfigError) -> None:
-        self.problem = str(error)
-        _log.error("the last good descriptions stay in service:\n%s", error)
+    def _kept(self) -> Fleet | None:
+        kept = self._last_good.load() if self._last_good else None
+        try:
+            return self._fleet(kept, ()) if kept else None
+        except ConfigError:
+            return None
+
+    def _report(self, error: Exception) -> None:
+        self.problem = str(error) or repr(error)
+        unexpected = not isinstance(error, ConfigError)
+        _log.error("the last good descriptions stay in service:\n%s", error, exc_info=unexpected)
 
     def _fleet(self, instances: list[Instance], old: tuple[Machine, ...]) -> Fleet:
         """Make machines; one whose description did not change keeps its rendered answers."""
@@ -109,10 +116,3 @@ class Reloader:
             self._last_good.save(instances)
         except OSError as error:
             _log.warning("cannot keep the last good descriptions: %s", error)
-
-
-async def watch(seconds: float, take: Callable[[], None]) -> None:
-    """Call ``take`` every ``seconds``, for ever."""
-    while True:
-        await asyncio.sleep(seconds)
-        take()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from emulator.dialects.ec2_v1 import VERSIONS
@@ -179,3 +181,20 @@ def test_other_methods_are_refused(guest: Guest) -> None:
 )
 def test_what_nova_does_not_have_is_not_found(guest: Guest, path: str) -> None:
     assert guest.status(path) == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "listed"),
+    [
+        ("a=b", "ab"),
+        ("foo/", "foo"),
+        ("a\u2028b\u2029c", "a b c"),
+        ("=", "key"),
+        ("ops key", "ops key"),
+    ],
+)
+def test_a_keys_name_breaks_no_listing(name: str, listed: str) -> None:
+    guest = Guest(f"name: a\npublic_keys: [{{name: {json.dumps(name)}, key: {ED25519}}}]")
+    keys = "/latest/meta-data/public-keys/"
+    assert guest.ask(keys).body.decode() == f"0={listed}"
+    assert guest.ask(f"{keys}0/openssh-key").body.startswith(b"ssh-ed25519")

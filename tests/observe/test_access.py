@@ -47,6 +47,16 @@ def test_a_log_that_cannot_be_opened_stops_the_start(tmp_path: Path) -> None:
         AccessLog(str(tmp_path / "missing" / "access"))
 
 
+def test_a_rotated_log_is_left_behind(tmp_path: Path) -> None:
+    path = tmp_path / "access"
+    log = AccessLog(str(path))
+    path.rename(tmp_path / "old")
+    log.reopen()
+    log(SEEN)
+    assert path.read_text()
+    assert not (tmp_path / "old").read_text()
+
+
 def test_a_full_disk_costs_no_guest_its_answer() -> None:
     AccessLog("/dev/full")(SEEN)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from emulator.errors import ConfigError, StartError
-from emulator.runtime.sockets import Endpoint, inherited, listen, parse, release
+from emulator.runtime.sockets import Endpoint, bound, inherited, listen, parse, release
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_an_endpoint_is_read_and_spelled_alike(text: str, endpoint: Endpoint) ->
     assert str(endpoint) == text
 
 
-@pytest.mark.parametrize("text", ["", "80", ":80", "h:", "h:65536", "h:x", "unix:", "fd:x"])
+@pytest.mark.parametrize("text", ["", "80", ":80", "h:", "h:65536", "h:x", "h:²", "unix:", "fd:x"])
 def test_what_is_no_endpoint_is_refused_by_name(text: str) -> None:
     with pytest.raises(ConfigError, match="--listen: found"):
         parse(text, "--listen")
@@ -92,3 +92,10 @@ def test_a_file_in_the_way_is_not_removed(tmp_path: Path) -> None:
     with pytest.raises(StartError):
         listen(Endpoint(path=str(path)))
     assert path.read_text() == "precious"
+
+
+def test_where_a_socket_listens_is_told(tmp_path: Path) -> None:
+    with listen(Endpoint(host="127.0.0.1", port=0)) as made:
+        assert bound(made).port > 0
+    with listen(Endpoint(path=str(tmp_path / "s"))) as made:
+        assert bound(made) == Endpoint(path=str(tmp_path / "s"))

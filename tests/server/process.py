@@ -20,7 +20,9 @@ DEADLINE = 60
 class Serving:
     """``imds-emulator serve`` on free ports, with its access log in a file."""
 
-    def __init__(self, folder: Path, *arguments: str, operator: str = "127.0.0.1:0") -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, operator: str = "127.0.0.1:0", state: str = ""
+    ) -> None:
         self.log = folder / "access.jsonl"
         self.lines: list[str] = []
         self._listening = threading.Event()
@@ -31,7 +33,7 @@ class Serving:
                 *arguments,
                 *given,
                 *("--operator", operator),
-                *("--state", str(folder / "state")),
+                *("--state", state or str(folder / "state")),
                 *("--access-log", str(self.log)),
             ],
             stderr=subprocess.PIPE,

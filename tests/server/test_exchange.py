@@ -39,7 +39,8 @@ def seen() -> list[Observation]:
 @pytest.fixture
 def hub(bench: Bench, seen: list[Observation]) -> Hub:
     fleet = Fleet([bench.machine("name: web-1")], sole=True, proxies=Proxies(frozenset(), b""))
-    return Hub(fleet, bench.backing.ports, seen.append)
+    anyone = bench.backing.renderer.anyone()
+    return Hub(fleet, bench.backing.ports, seen.append, anyone)
 
 
 @pytest.fixture
@@ -89,7 +90,13 @@ async def test_a_refusal_speaks_the_dialect(ask: Ask, seen: list[Observation]) -
 async def test_a_stranger_gets_nothing(ask: Ask, hub: Hub, seen: list[Observation]) -> None:
     hub.fleet = Fleet([], sole=False, proxies=Proxies(frozenset(), b""))
     assert (await ask("/openstack")).code == 404
-    assert [(one.vm, one.reason) for one in seen] == [("", "unknown-vm")]
+    assert (await ask("/healthz")).code == 200
+    assert (await ask("/healthz", "PUT", body=b"")).code == 404
+    assert [(one.vm, one.reason) for one in seen] == [
+        ("", "unknown-vm"),
+        ("", ""),
+        ("", "unknown-vm"),
+    ]
 
 
 @pytest.mark.gen_test
@@ -171,6 +178,8 @@ async def test_the_observation_says_what_happened_without_what_is_secret(
     ask: Ask, seen: list[Observation]
 ) -> None:
     await ask("/v1/token?audience=", headers=METADATA, user_agent="x" * 300)
+    await ask("/healthz", "M" * 300)
+    assert seen[1].method == "M" * 200 + "…"
     observation = seen[0]
     assert observation.dialect == "kubevirt"
     assert observation.path == "/v1/token"

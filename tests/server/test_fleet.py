@@ -26,6 +26,11 @@ TWO = """
 name: two
 interfaces: [{mac: "52:54:00:00:00:02", addresses: [10.0.0.2/24, "fd00::2/64"]}]
 """
+THIEF = """
+name: a-thief
+peer: {addresses: [10.0.0.9]}
+interfaces: [{mac: "52:54:00:00:00:03", addresses: [10.0.0.2/24]}]
+"""
 
 
 @pytest.fixture
@@ -53,6 +58,19 @@ def test_several_are_told_apart_by_socket_and_address(machines: list[Machine]) -
     assert found(fleet, "", "FD00::2%eth0") == "two"
     assert found(fleet, "/run/one", "") == "one"
     assert fleet.sockets == {"/run/one"}
+
+
+def test_an_interfaces_address_takes_nobodys_place(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    fleet = Fleet(map(bench.machine, (THIEF, TWO)), sole=False, proxies=NO_PROXIES)
+    assert found(fleet, "", "10.0.0.2") == "two"
+
+
+def test_a_machine_with_a_socket_is_asked_for_there_alone(tmp_path: Path) -> None:
+    text = TWO + "peer: {socket: /run/two}"
+    fleet = Fleet([Bench(tmp_path).machine(text)], sole=False, proxies=NO_PROXIES)
+    assert found(fleet, "/run/two", "") == "two"
+    assert found(fleet, "", "10.0.0.2") == Refusal.UNKNOWN_VM
 
 
 def test_strangers_are_refused_whatever_they_claim(machines: list[Machine]) -> None:

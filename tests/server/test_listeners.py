@@ -16,6 +16,7 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
+from emulator.core.message import Reply
 from emulator.model.config import Limits
 from emulator.runtime.sockets import Endpoint
 from emulator.server.listeners import Heard, Listener
@@ -31,10 +32,10 @@ def listener(limits: Limits, endpoint: Endpoint = LOOPBACK) -> Listener:
 
 @asynccontextmanager
 async def connected(
-    made: Listener,
+    made: Listener, local: str = "127.0.0.1"
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     host, _, port = str(made).rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+    reader, writer = await asyncio.open_connection(host, int(port), local_addr=(local, 0))
     try:
         yield reader, writer
     finally:
@@ -47,9 +48,9 @@ async def first(reader: asyncio.StreamReader) -> bytes:
     return await asyncio.wait_for(reader.read(15), 10)
 
 
-async def answered(made: Listener) -> bool:
-    """Say whether a new connection gets an answer."""
-    async with connected(made) as (reader, writer):
+async def answered(made: Listener, local: str = "127.0.0.1") -> bool:
+    """Say whether a new connection from ``local`` gets an answer."""
+    async with connected(made, local) as (reader, writer):
         writer.write(HEALTH)
         try:
             return await first(reader) == b"HTTP/1.1 200 OK"
@@ -136,6 +137,44 @@ def test_who_waits_for_an_answer_does_not_idle() -> None:
         async with connected(made) as (reader, writer):
             writer.write(HEALTH)
             assert await first(reader) == b"HTTP/1.1 200 OK"
+        made.stop()
+        await made.close()
+
+    asyncio.run(main())
+
+
+def test_one_address_cannot_take_every_place() -> None:
+    async def main() -> None:
+        made = listener(Limits(connections=8, connections_of_one=1))
+        async with connected(made) as (reader, writer):
+            writer.write(HEALTH)
+            assert await first(reader) == b"HTTP/1.1 200 OK"
+            assert not await answered(made)
+            assert await answered(made, local="127.0.0.2")
+        made.stop()
+        await made.close()
+
+    asyncio.run(main())
+
+
+def test_an_answer_that_nobody_takes_is_not_kept() -> None:
+    def large() -> Reply:
+        return Reply(200, bytes(32 << 20))
+
+    async def main() -> None:
+        made = Listener(LOOPBACK, Operator({"/": large}), Limits(idle_seconds=0.3))
+        async with connected(made) as (_, writer):
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            for _ in range(200):
+                await asyncio.sleep(0.05)
+                if made.sending:
+                    break
+            for _ in range(400):
+                await asyncio.sleep(0.05)
+                if not made.sending:
+                    break
+            assert not made.sending
         made.stop()
         await made.close()
 

@@ -10,7 +10,7 @@ import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
 from emulator.errors import ConfigError
-from emulator.runtime.sockets import Endpoint
+from emulator.runtime.sockets import parse
 from emulator.server.operator import Operator, Readiness, check_exposure
 
 
@@ -58,22 +58,18 @@ async def test_the_rest_is_refused(ask: Ask) -> None:
     assert headed.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize(
-    "endpoint",
-    [
-        Endpoint(host="127.0.0.1", port=1),
-        Endpoint(host="::1", port=1),
-        Endpoint(host="localhost", port=1),
-        Endpoint(path="/run/s"),
-        Endpoint(fd=3),
-    ],
-)
-def test_what_only_this_machine_reaches_is_fine(endpoint: Endpoint) -> None:
-    check_exposure(endpoint, tls=False)
+@pytest.mark.parametrize("where", ["127.0.0.1:1", "[::1]:1", "unix:/run/s"])
+def test_what_only_this_machine_reaches_is_fine(where: str) -> None:
+    check_exposure(parse(where, "--operator"), tls=False)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.internal"])  # noqa: S104
-def test_what_others_reach_needs_tls(host: str) -> None:
-    check_exposure(Endpoint(host=host, port=1), tls=True)
+@pytest.mark.parametrize("where", ["0.0.0.0:1", "[::]:1", "10.0.0.1:1"])
+def test_what_others_reach_needs_tls(where: str) -> None:
+    check_exposure(parse(where, "--operator"), tls=True)
     with pytest.raises(ConfigError, match="--operator-cert"):
-        check_exposure(Endpoint(host=host, port=1), tls=False)
+        check_exposure(parse(where, "--operator"), tls=False)
+
+
+def test_a_cause_may_hold_bytes_that_no_json_can(readiness: Readiness) -> None:
+    readiness.set("descriptions", "\udcff.yaml")
+    assert b"udcff.yaml" in readiness.page().body

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from emulator.errors import ConfigError, Problem
 from emulator.model.instance import Instance
 from emulator.server.lastgood import LastGood
 from emulator.server.proxy import Proxies
-from emulator.server.reload import Reloader, watch
+from emulator.server.reload import Reloader
 from tests.server.support import Bench, instance
 
 
@@ -24,6 +23,7 @@ class FakeSource:
         self.state = 0
         self.instances = list(instances)
         self.broken = False
+        self.failure: Exception | None = None
 
     def change(self, *instances: Instance, broken: bool = False) -> None:
         self.state += 1
@@ -31,6 +31,8 @@ class FakeSource:
         self.broken = broken
 
     def load(self) -> list[Instance]:
+        if self.failure:
+            raise self.failure
         if self.broken:
             raise ConfigError(Problem("web-1.yaml", 3, "name", "nothing", "text"))
         return self.instances
@@ -108,7 +110,9 @@ def test_sighup_reads_again_whatever_the_fingerprint(bench: Bench, one: Instance
     made = reloader(FakeSource(one), bench)
     first = made.first()
     made.forget()
-    assert made.again(first) is not None
+    second = made.again(first)
+    assert second is not None
+    assert second.machines[0] is not first.machines[0]
 
 
 def test_a_broken_start_stops(bench: Bench) -> None:
@@ -145,6 +149,15 @@ def test_a_broken_start_may_go_on_from_what_was_good(
     assert again.problem
 
 
+def test_what_was_kept_and_cannot_be_rendered_helps_nobody(tmp_path: Path, bench: Bench) -> None:
+    text = "name: a\nuser_data: {template: on, text: '{{ nobody }}'}"
+    last_good(bench).save([instance(tmp_path, text)])
+    source = FakeSource()
+    source.change(broken=True)
+    with pytest.raises(ConfigError, match=r"web-1\.yaml:3"):
+        reloader(source, bench, last_good(bench)).first()
+
+
 def test_without_anything_kept_a_broken_start_stops(bench: Bench) -> None:
     source = FakeSource()
     source.change(broken=True)
@@ -170,12 +183,17 @@ def test_state_that_cannot_be_written_stops_nobody(
     assert "cannot keep" in caplog.text
 
 
-def test_the_watch_goes_on() -> None:
-    async def main() -> None:
-        calls = asyncio.Semaphore(0)
-        task = asyncio.create_task(watch(0, calls.release))
-        for _ in range(3):
-            await asyncio.wait_for(calls.acquire(), 10)
-        task.cancel()
-
-    asyncio.run(main())
+def test_a_failure_of_any_kind_is_reported_and_survived(
+    bench: Bench, one: Instance, two: Instance, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = FakeSource(one)
+    made = reloader(source, bench)
+    first = made.first()
+    source.failure = IndexError("list index out of range")
+    source.change(two)
+    with caplog.at_level(logging.ERROR):
+        assert made.again(first) is None
+    assert "list index out of range" in made.problem
+    source.failure = None
+    source.change(two)
+    assert made.again(first) is not None

@@ -108,6 +108,66 @@ def test_sigterm_drains_and_leaves_no_socket(tmp_path: Path) -> None:
         assert not operator.exists()
 
 
+def test_sigterm_lets_a_large_answer_arrive_whole(tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(b"x" * (8 << 20))
+    description = tmp_path / "web-1.yaml"
+    description.write_text("name: web-1\nuser_data: {file: large}\n")
+    with Serving(tmp_path, str(description)) as server:
+        port = int(server.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), DEADLINE) as guest:
+            guest.sendall(b"GET /openstack/latest/user_data HTTP/1.0\r\nHost: x\r\n\r\n")
+            head = guest.recv(1024)
+            server.process.send_signal(signal.SIGTERM)
+            size = len(head.partition(b"\r\n\r\n")[2])
+            while part := guest.recv(1 << 20):
+                size += len(part)
+        assert size == 8 << 20
+        assert server.process.wait(DEADLINE) == 0
+
+
+def test_sighup_takes_templates_over_and_goes_on_in_a_new_log(tmp_path: Path) -> None:
+    own = tmp_path / "templates" / "openstack"
+    own.mkdir(parents=True)
+    template = own / "vendor_data2.json.j2"
+    template.write_text('{"static": {"round": 1}}')
+    with Serving(tmp_path, MINIMAL, "--templates", str(tmp_path / "templates")) as server:
+
+        def now() -> object:
+            return server.get("/openstack/latest/vendor_data2.json").json()["static"]["round"]
+
+        assert now() == 1
+        template.write_text('{"static": {"round": 2}}')
+        server.log.rename(tmp_path / "old.jsonl")
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: now() == 2)
+        assert server.seen()
+        template.write_text("{% if %}")
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: "template error" in "\n".join(server.lines))
+        assert now() == 2
+
+
+def test_a_socket_in_the_way_is_said_until_it_is_free(tmp_path: Path) -> None:
+    folder = tmp_path / "vms"
+    folder.mkdir()
+    own = tmp_path / "later" / "one.sock"
+    (folder / "one.yaml").write_text(f"name: one\npeer: {{socket: {own}}}\n")
+    with Serving(tmp_path, str(folder)) as server:
+        ready = server.operator + "/readyz"
+        answer = requests.get(ready, timeout=DEADLINE)
+        assert (answer.status_code, str(own) in answer.text) == (503, True)
+        own.parent.mkdir()
+        until(lambda: requests.get(ready, timeout=DEADLINE).status_code == 200)
+        assert own.exists()
+
+
+def test_state_that_cannot_be_had_is_said(tmp_path: Path) -> None:
+    with Serving(tmp_path, MINIMAL, state="/proc/nowhere") as server:
+        ready = server.operator + "/readyz"
+        until(lambda: "issuer" in requests.get(ready, timeout=DEADLINE).text)
+        assert server.get("/v1/token", Metadata="true").status_code == 500
+
+
 def test_inherited_descriptors_are_served_and_systemd_is_told(tmp_path: Path) -> None:
     notify = tmp_path / "notify"
     starter = (
@@ -126,10 +186,11 @@ def test_inherited_descriptors_are_served_and_systemd_is_told(tmp_path: Path) ->
             [
                 *(sys.executable, "-c", starter, str(given.fileno())),
                 *(MINIMAL, "--operator", "off"),
-                *("--listen", f"unix:{tmp_path / 'other'}", "--state", str(tmp_path)),
+                *("--state", str(tmp_path)),
             ],
             env=environ,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
             pass_fds=[given.fileno()],
         )
         try:
@@ -140,7 +201,9 @@ def test_inherited_descriptors_are_served_and_systemd_is_told(tmp_path: Path) ->
             assert supervisor.recv(64) == b"STOPPING=1"
         finally:
             process.terminate()
-            assert process.wait(DEADLINE) == 0
+            said = process.communicate(timeout=DEADLINE)[1]
+            assert process.returncode == 0
+        assert said.count("listening on") == 1
 
 
 def start(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -172,6 +235,10 @@ def test_a_port_in_use_stops_the_start(tmp_path: Path) -> None:
         ([MINIMAL, "--operator-cert", "missing.pem"], "a PEM certificate chain"),
         ([MINIMAL, "--templates", "missing"], "no such folder"),
         ([MINIMAL, "--proxy", "10.0.0.1"], "--proxy-secret-file"),
+        (
+            [MINIMAL, "--proxy", "router", "--proxy-secret-file", MINIMAL],
+            '--proxy: found "router"',
+        ),
         (["--podinfo", "missing"], "missing"),
     ],
 )

@@ -1,0 +1,68 @@
+"""Where guests ask: the configured listeners, and the machines' own sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from emulator.errors import StartError
+from emulator.model.config import Limits
+from emulator.runtime.sockets import Endpoint
+from emulator.runtime.tasks import spawn
+from emulator.server.delegate import Front, Hub
+from emulator.server.listeners import Listener
+
+
+class Doors:
+    """The listeners that face guests."""
+
+    def __init__(self, hub: Hub, limits: Limits) -> None:
+        """Answer from ``hub``; nothing listens yet."""
+        self._hub = hub
+        self._limits = limits
+        self._given: list[Listener] = []
+        self._machines: dict[str, Listener] = {}
+
+    def __iter__(self) -> Iterator[Listener]:
+        """Give all listeners, the configured ones first."""
+        yield from self._given
+        yield from self._machines.values()
+
+    def open(self, endpoints: Iterable[Endpoint]) -> None:
+        """Listen on all of ``endpoints``; raise ``StartError``."""
+        for endpoint in endpoints:
+            self._given.append(self._listener(endpoint))
+
+    def follow_fleet(self) -> str:
+        """Listen on the sockets of the machines that are served now, and on no others.
+
+        Gives what is in the way, empty if nothing is. Those of machines that are gone are closed,
+        with the connections that they still have.
+        """
+        wanted = self._hub.fleet.sockets
+        for path in self._machines.keys() - wanted:
+            listener = self._machines.pop(path)
+            listener.stop()
+            _ = spawn(listener.close(), f"closing {listener}")
+        problems = []
+        for path in sorted(wanted - self._machines.keys()):
+            try:
+                self._machines[path] = self._listener(Endpoint(path=path))
+            except StartError as error:
+                problems.append(str(error))
+        return "; ".join(problems)
+
+    def stop(self) -> None:
+        """Take no new connections."""
+        for listener in self:
+            listener.stop()
+
+    async def close(self) -> None:
+        """End the connections that are left."""
+        for listener in self:
+            await listener.close()
+
+    def _listener(self, endpoint: Endpoint) -> Listener:
+        front = Front(self._hub, endpoint.path)
+        listener = Listener(endpoint, front, self._limits)
+        front.socket = listener.address.path  # an inherited descriptor's is known only now
+        return listener
