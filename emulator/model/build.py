@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
+from msgspec import inspect
 
 from emulator.errors import ConfigError
 from emulator.model import derive, validate
@@ -14,15 +16,25 @@ from emulator.model.choices import chosen, with_sections
 from emulator.model.decode import Decoder, Outside, type_info
 from emulator.model.document import Node, Unfit, describe
 from emulator.model.instance import Instance
-from emulator.model.spellings import CONTENT, FIELDS
+from emulator.model.spellings import CONTENT
+from emulator.model.spellings import FIELDS as SPELLED
 from emulator.model.vocabulary import Vocabulary
 
-KINDS = {
+FIELDS = {
     field.name: field.type
-    for field in type_info(Instance).fields  # type: ignore[attr-defined] # it is a StructType
+    for field in msgspec.structs.fields(Instance)
     if field.name not in {"dialects", "sections"}
 }
-"""The instance's fields that every vocabulary has, with the types that ``decode`` reads."""
+"""The instance's fields that every vocabulary has, with their annotations."""
+
+
+@cache
+def kind(name: str) -> inspect.Type:
+    """Give the type of a field as ``decode`` reads it.
+
+    One by one: to look into all of them takes a twentieth of the server's start.
+    """
+    return type_info(FIELDS[name])
 
 
 class Built(msgspec.Struct, frozen=True):
@@ -57,16 +69,16 @@ def _decode(
         raise ConfigError(root.problem(found, "a mapping with name and other fields"))
     values: dict[str, Any] = {"name": ""}
     broken = set()
-    known = {*KINDS, "dialects", *vocabulary.sections}
+    known = {*FIELDS, "dialects", *vocabulary.sections}
     for key, node in root.value.items():
         if key not in known:
             decoder.unknown(node, key, known)
             continue
         before = len(decoder.problems)
-        value = _field(decoder, key, node) if key in KINDS else None
+        value = _field(decoder, key, node) if key in FIELDS else None
         if len(decoder.problems) > before:
             broken.add(key)
-        elif key in KINDS:
+        elif key in FIELDS:
             values[key] = value
     if "name" not in root.value:
         broken.add("name")
@@ -79,10 +91,10 @@ def _decode(
 
 def _field(decoder: Decoder, key: str, node: Node) -> Any:  # noqa: ANN401
     try:
-        spelled = FIELDS[key](node) if key in FIELDS else node
+        spelled = SPELLED[key](node) if key in SPELLED else node
     except Unfit as bad:
         return decoder.refuse(node, bad.found, bad.allowed)
-    return decoder.decode(spelled, KINDS[key], key)
+    return decoder.decode(spelled, kind(key), key)
 
 
 def _nearest(places: Mapping[str, Node], path: str) -> tuple[Node, str]:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from emulator.model.build import KINDS
+from emulator.model import build
 from emulator.model.decode import type_info
 from emulator.model.instance import Content, Instance
 from emulator.model.vocabulary import Vocabulary
@@ -28,7 +28,7 @@ _SWITCH: Schema = {"enum": [True, False, None, "on", "off"]}
 def schema(vocabulary: Vocabulary) -> Schema:
     """Give the JSON Schema (2020-12) of a description with the fields of ``vocabulary``."""
     defs: dict[str, Schema] = {}
-    properties = {name: _of(kind, defs) for name, kind in KINDS.items()}
+    properties = {name: _of(build.kind(name), defs) for name in build.FIELDS}
     properties["public_keys"] |= _public_keys(properties["public_keys"])
     properties["tokens"] |= _tokens(properties["tokens"])
     properties["dialects"] = _dialects(vocabulary, defs)
