@@ -149,9 +149,9 @@ class Disk:
         """Give a file's JSON."""
         return msgspec.json.decode(self.text(path))
 
-    def exists(self, path: str) -> bool:
-        """Tell whether there is such a file."""
-        return (self.folder / path.lstrip("/")).exists()
+    def names(self, path: str) -> set[str]:
+        """Give the names in a folder."""
+        return {entry.name for entry in (self.folder / path.lstrip("/")).iterdir()}
 
 
 def run(*command: str, stdin: str = "", allowed: tuple[int, ...] = (0,)) -> None:

@@ -156,7 +156,7 @@ def check_a_changed_instance_is_set_up_anew(boots: Boots) -> None:
     assert "/openstack/2018-08-27/meta_data.json" in renewed.paths
     assert len(set(disk.text("/srv/ran").splitlines())) == 2
     assert disk.text("/var/lib/cloud/data/instance-id").strip() == OTHER
-    assert disk.text("/var/lib/cloud/data/previous-instance-id").strip() == UUID
+    assert disk.names("/var/lib/cloud/instances") == {UUID, OTHER}
 
 
 @pytest.mark.guest
