@@ -16,6 +16,8 @@ from emulator.boot import disk
 from emulator.errors import BootError, ImageError
 
 _RECORD = "disk.json"
+# In a run's folder: where its sockets are, for whoever has to clean up after it.
+_SOCKETS = "sockets"
 # Leaves room for the names below it in a Unix socket's 107 bytes.
 _LONGEST_TEMPORARY = 70
 
@@ -103,16 +105,23 @@ def workspace(state: Path, name: str, *, keep: bool) -> Iterator[Workspace]:
         with _reported(home):
             _alone(lock, name)
             # A boot that was killed outright could not clean up.
-            for stale in home.glob("run.*"):
-                shutil.rmtree(stale, ignore_errors=True)
+            _sweep(home)
             (home / "console.log").write_bytes(b"")
         with contextlib.ExitStack() as stack:
             with _reported(home):
                 run = Path(stack.enter_context(_folder("run.", home)))
                 sockets = Path(stack.enter_context(_folder("imds-", _short())))
+                (run / _SOCKETS).symlink_to(sockets)
             yield Workspace(home, run, sockets, keep)
     finally:
         os.close(lock)
+
+
+def _sweep(home: Path) -> None:
+    for stale in home.glob("run.*"):
+        with contextlib.suppress(OSError):
+            shutil.rmtree((stale / _SOCKETS).readlink())
+        shutil.rmtree(stale, ignore_errors=True)
 
 
 def _short() -> Path:

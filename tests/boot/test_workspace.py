@@ -60,8 +60,13 @@ def test_a_kept_disk_without_record_is_refused(tmp_path: Path, base: disk.Disk) 
 def test_leftovers_of_a_killed_boot_are_swept(tmp_path: Path) -> None:
     stale = tmp_path / "state" / "boot" / "web-1" / "run.dead"
     stale.mkdir(parents=True)
-    with workspace(tmp_path / "state", "web-1", keep=False):
+    sockets = tmp_path / "imds-dead"
+    sockets.mkdir()
+    (stale / "sockets").symlink_to(sockets)
+    with workspace(tmp_path / "state", "web-1", keep=False) as space:
         assert not stale.exists()
+        assert not sockets.exists()
+        assert (space.run / "sockets").readlink() == space.sockets
 
 
 def test_only_one_at_a_time(tmp_path: Path) -> None:
