@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,6 +61,8 @@ def demo() -> int:
 
 def run_tests(arguments: Sequence[str]) -> int:
     """Run every check that this user on this machine can run."""
+    # A shell has what it starts in the background ignore Ctrl-C, and so would all that is tested.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     lacking = apt.missing(packages.wanted(tests=True))
     for_python = packages.for_python()
     if for_python or apt.privilege() is not None:  # without a Python environment nothing runs

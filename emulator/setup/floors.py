@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 COMPLETE = ("emulator/core/", "emulator/dialects/", "emulator/model/")
-REST = 85.0  # percent of statements and branches in everything else, taken together
+REST = 95.0  # percent of statements and branches in everything else, taken together
 
 
 def shortfalls(report: Path) -> list[str]:

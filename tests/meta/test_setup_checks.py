@@ -89,6 +89,7 @@ def test_part_of_the_tests_needs_no_coverage(
 def test_gaps_are_told_and_make_the_run_incomplete(
     tools: Tools, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
+    tools.pytest(0, coverage="")  # no floor is looked at
     gaps = [Gap(("guest", "client"), "no mmdebstrap"), Gap(("guest",), "refused")]
     assert checks.run(tools.environment, gaps, []) == checks.INCOMPLETE
     output = capfdbinary.readouterr().out.decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -110,6 +111,15 @@ def test_test_without_rights_needs_an_environment_at_least(
     machine.rights = None
     assert command.main(["test"]) == command.CANNOT_CONTINUE
     assert machine.did == []
+
+
+def test_tests_do_not_ignore_an_interrupt(machine: Machine) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        command.main(["test"])
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_interrupt_is_no_traceback(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
