@@ -214,7 +214,7 @@ class Instance(Value, frozen=True):
         Meta(
             max_length=256,
             description="Keys for logging in, the first one first. Windows guests encrypt their "
-            "password with the first, which must then be RSA.",
+            "password with any SSH key among them, so all of those must then be RSA.",
         ),
     ] = ()
     tags: Annotated[
