@@ -30,7 +30,7 @@ def compiled(*rows: Row, compiler: Compiler | None = None) -> Snapshot:
     return (compiler or Compiler(KNOWN)).compile(rows, (OPEN, DEEP))
 
 
-def outcome(snapshot: Snapshot, request: Request) -> tuple[str, Refusal | None, int]:
+def outcome(snapshot: Snapshot, request: Request) -> tuple[str, str | None, int]:
     decision = snapshot.decide(request)
     assert isinstance(decision.answer, Answer)
     return decision.area.name, decision.refusal, decision.answer.status
