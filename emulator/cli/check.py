@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
                 problems += error.problems
     problems += _unrenderable(instances, options.templates)
     if problems:
-        print(*dict.fromkeys(map(str, problems)), sep="\n")
+        print(*dict.fromkeys(map(str, problems)), sep="\n", flush=True)
         print(_counted(len(problems), "problem"), file=sys.stderr)
         return USAGE_ERROR
     print(f"ok: {_counted(len(instances), 'instance')}")
