@@ -55,26 +55,26 @@ class Workspace(msgspec.Struct, frozen=True):
     def overlay(self, base: disk.Disk) -> Path:
         """Give the disk for the guest's writes, the kept one if there is one of the same image."""
         overlay = self.kept / "disk.qcow2"
-        origin = _origin(base)
-        if overlay.exists():
-            self._check(origin)
-            return overlay
-        self.kept.mkdir(mode=0o700, exist_ok=True)
-        try:
-            disk.create_overlay(base, overlay)
-            (self.kept / _RECORD).write_bytes(msgspec.json.encode(origin))
-        except BaseException:
-            overlay.unlink(missing_ok=True)
-            raise
+        with _reported(self.kept):
+            origin = _origin(base)
+            if overlay.exists():
+                self._check(origin)
+                return overlay
+            self.kept.mkdir(mode=0o700, exist_ok=True)
+            with _whole(overlay):
+                disk.create_overlay(base, overlay)
+                (self.kept / _RECORD).write_bytes(msgspec.json.encode(origin))
         return overlay
 
     def variables(self, template: Path) -> Path:
         """Give the guest's own copy of the firmware's variables."""
         copy = self.kept / "firmware.fd"
-        if not copy.exists():
-            self.kept.mkdir(mode=0o700, exist_ok=True)
-            shutil.copyfile(template, copy)
-            copy.chmod(0o600)
+        with _reported(self.kept):
+            if not copy.exists():
+                self.kept.mkdir(mode=0o700, exist_ok=True)
+                with _whole(copy):
+                    shutil.copyfile(template, copy)
+                    copy.chmod(0o600)
         return copy
 
     def free(self) -> int:
@@ -150,8 +150,21 @@ def _origin(base: disk.Disk) -> Origin:
 
 
 @contextlib.contextmanager
-def _reported(home: Path) -> Iterator[None]:
+def _whole(file: Path) -> Iterator[None]:
+    """Remove ``file`` when making it fails: the next boot would take the half for the whole."""
+    try:
+        yield
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def _reported(folder: Path) -> Iterator[None]:
+    """Turn what the file system refuses into a BootError that names the file, or ``folder``."""
     try:
         yield
     except OSError as error:
-        raise BootError(f"{error.filename or home}: {error.strerror}") from error
+        # copyfile names its source first, which is not the file that has no room.
+        name = error.filename2 or error.filename or folder
+        raise BootError(f"{name}: {error.strerror}") from error

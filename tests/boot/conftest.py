@@ -44,6 +44,8 @@ class Command:
             "PYTHONPATH": str(ROOT),
         }
         self.wrapper: list[str] = []
+        # A kernel, so that no firmware is needed.
+        self.kernel = ["--kernel", str(self.image)]
         self._running: list[subprocess.Popen[str]] = []
 
     def program(self, name: str, script: str) -> None:
@@ -58,9 +60,7 @@ class Command:
         command = [*self.wrapper, sys.executable, "-m", "emulator", "boot"]
         command += [str(self.image), *flags]
         command += ["--instance", str(instance or self.instance), "--state", str(self.state)]
-        # A kernel, so that no firmware is needed.
-        if "--kernel" not in flags:
-            command += ["--kernel", str(self.image)]
+        command += [] if "--kernel" in flags else self.kernel
         process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,

@@ -245,15 +245,34 @@ def test_flags_have_bounds(command: Command, flags: list[str]) -> None:
     assert command.boot("good", *flags).returncode == 2
 
 
-@pytest.mark.namespace
-def test_a_full_disk_is_said(command: Command) -> None:
+def tmpfs(command: Command, size: str) -> None:
+    """Let the state be on a file system of that size."""
     command.state.mkdir()
     command.wrapper = [
         *("unshare", "--map-root-user", "--mount", "sh", "-c"),
-        f'mount -t tmpfs -o size=3m none {command.state} && exec "$@"',
+        f'mount -t tmpfs -o size={size} none {command.state} && exec "$@"',
         "sh",
     ]
+
+
+@pytest.mark.namespace
+def test_a_full_disk_is_said(command: Command) -> None:
+    tmpfs(command, "3m")
     report = command.json("stuck")
     assert (report["exit"], report["outcome"]) == (1, "disk-full")
     assert "no space is left" in report["message"]
+    assert command.leftovers() == []
+
+
+@pytest.mark.namespace
+@pytest.mark.parametrize("size", ["4k", "16k", "100k", "220k", "400k"])
+def test_a_disk_that_is_full_from_the_start_is_said(command: Command, size: str) -> None:
+    # The firmware's variables alone take half a MiB.
+    command.kernel = []
+    tmpfs(command, size)
+    done = command.boot("stuck")
+    assert done.returncode == 1
+    assert "No space left" in done.stderr
+    assert str(command.state) in done.stderr
+    assert "Traceback" not in done.stderr
     assert command.leftovers() == []
