@@ -43,7 +43,8 @@ def run_patiently(
 ) -> tuple[int, str]:
     """Run ``command``; give its exit status and what it wrote.
 
-    When something breaks in, it is asked to end and given time to tidy up after itself.
+    When something breaks in, it and its children are asked to end and given time to tidy up; the
+    rest is forced. They are a session of their own, which a terminal's Ctrl-C does not reach.
     """
     with subprocess.Popen(
         command,
@@ -54,16 +55,29 @@ def run_patiently(
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        start_new_session=True,
     ) as process:
         try:
             output, _ = process.communicate(stdin)
         except BaseException:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.communicate(timeout=TIDY_UP)
-            process.kill()
+            _end_group(process)
             raise
         return process.returncode, output
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    _signal_group(process.pid, signal.SIGTERM)
+    try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=TIDY_UP)
+    finally:
+        # Also when somebody grows impatient, and asks us a second time.
+        _signal_group(process.pid, signal.SIGKILL)
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, number)
 
 
 class Interruption:
@@ -136,8 +150,7 @@ class Child:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 return self._process.wait(grace)
         # Also when it has ended: members of its group may have outlived it.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        _signal_group(self.pid, signal.SIGKILL)
         return self._process.wait()
 
 

@@ -14,6 +14,7 @@ import pytest
 from emulator.boot.images import build, find, recipes
 from emulator.boot.images.cache import Cache, Image, cache_folder
 from emulator.boot.images.official import official
+from emulator.boot.processes import Interrupted, interruptible
 from emulator.errors import ImageError
 
 if TYPE_CHECKING:
@@ -271,6 +272,24 @@ def test_a_disk_is_made_of_a_system(
         check=False,
     )
     assert checked.returncode == 0
+
+
+def test_an_interrupted_build_leaves_no_tree(
+    tools: Callable[[str, str], None],
+    cache: Cache,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # As in a namespace, where nobody outside may remove the tree.
+    monkeypatch.setattr("emulator.boot.images.cache.shutil.rmtree", lambda *_, **__: None)
+    monkeypatch.setattr(build, "privilege", lambda: build.ROOT)
+    tools("mmdebstrap", f"cp {system(tmp_path)} rootfs.tar")
+    tools("mke2fs", f"ls > {tmp_path}/seen; kill -TERM {os.getpid()}; exec sleep 600")
+    with pytest.raises(Interrupted), interruptible():
+        build.build(recipes.RECIPES["debian-12"], cache, print)
+    assert "tree" in (tmp_path / "seen").read_text().split()
+    assert list(cache.folder.glob(".*/tree")) == []
+    assert cache.all() == []
 
 
 def test_a_system_without_kernel_is_refused(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -141,6 +142,34 @@ def test_a_patient_run_lets_the_program_tidy_up(tmp_path: Path) -> None:
     with pytest.raises(Interrupted), interruptible():
         run_patiently([sys.executable, "-c", script], tmp_path, "", {})
     assert (tmp_path / "tidied").exists()
+
+
+def test_an_interrupted_run_leaves_no_process(tmp_path: Path) -> None:
+    # The shell answers only once its child has ended: asking the shell alone would take minutes.
+    script = (
+        "trap 'rm -r tree' EXIT; trap 'exit 143' TERM; mkdir tree; "
+        "(trap '' TERM; echo $$ > group; exec sleep 600) >/dev/null 2>&1 & "
+        f"until [ -s group ]; do :; done; kill -TERM {os.getpid()}; sleep 600"
+    )
+    began = time.monotonic()
+    with pytest.raises(Interrupted), interruptible():
+        run_patiently(["sh", "-c", script], tmp_path, "", dict(os.environ))
+    assert time.monotonic() - began < 30
+    assert not (tmp_path / "tree").exists()
+    group = int((tmp_path / "group").read_text())
+    assert members(group) == []
+
+
+def members(group: int) -> list[int]:
+    """Give the living processes of a group."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                state, _, number = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+                if int(number) == group and state != "Z":
+                    found.append(int(entry.name))
+    return found
 
 
 def test_a_tail_gives_what_is_new(tmp_path: Path) -> None:

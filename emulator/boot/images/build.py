@@ -208,10 +208,11 @@ def _write_root(work: Path, way: Privilege) -> None:
     # One shell, so that unpacking, reading and removing see the same owners in the namespace.
     # Device nodes cannot be made in one, and are not wanted: the kernel brings its own /dev.
     place = f"-E offset={ROOT_START_MIB * MIB}"
+    # The shell's own traps remove the tree: outside the namespace nobody may.
     script = (
+        "trap 'rm -rf tree' EXIT; trap 'exit 143' TERM INT HUP; "
         "mkdir tree && tar -xf rootfs.tar -C tree --numeric-owner --exclude='./dev/*' && "
-        f"mke2fs -q -t ext4 -L root {place} -d tree disk.raw {ROOT_MIB}M; "
-        "result=$?; rm -rf tree; exit $result"
+        f"mke2fs -q -t ext4 -L root {place} -d tree disk.raw {ROOT_MIB}M"
     )
     _run([*way.prefix, "sh", "-c", script], work)
 
