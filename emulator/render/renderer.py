@@ -16,7 +16,7 @@ from emulator.core.tree import Node, directories
 from emulator.dialects import DIALECTS, switched_on
 from emulator.dialects.base import Dialect, Leaf, Policy, View, content_type
 from emulator.errors import ConfigError, Problem
-from emulator.model.instance import Content, Instance
+from emulator.model.instance import Content, File, Instance
 from emulator.ports import Ports
 from emulator.render.templates import Templates
 
@@ -86,9 +86,14 @@ class Renderer:
         """Expand the texts whose owner asked for it (``template: true``)."""
         user_data = self._expand(instance, "user_data", instance.user_data)
         vendor_data = self._expand(instance, "vendor_data", instance.vendor_data)
-        if user_data is instance.user_data and vendor_data is instance.vendor_data:
-            return instance
-        return msgspec.structs.replace(instance, user_data=user_data, vendor_data=vendor_data)
+        files = tuple(self._expanded_file(instance, file) for file in instance.files)
+        return msgspec.structs.replace(
+            instance, user_data=user_data, vendor_data=vendor_data, files=files
+        )
+
+    def _expanded_file(self, instance: Instance, file: File) -> File:
+        content = self._expand(instance, f"files {file.path}", file.content)
+        return msgspec.structs.replace(file, content=content)
 
     def _expand(self, instance: Instance, field: str, content: Content | None) -> Content | None:
         if content is None or not content.template:

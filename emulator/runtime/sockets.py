@@ -53,7 +53,8 @@ def inherited(environ: Mapping[str, str], pid: int) -> list[Endpoint]:
     """Give the descriptors that systemd passed (sd_listen_fds(3)); none if they are not for us."""
     if environ.get("LISTEN_PID") != str(pid):
         return []
-    count = int(environ.get("LISTEN_FDS", "0"))
+    given = environ.get("LISTEN_FDS", "")
+    count = int(given) if _is_number(given) else 0
     return [Endpoint(fd=_FIRST_INHERITED + number) for number in range(count)]
 
 
@@ -68,6 +69,8 @@ def listen(endpoint: Endpoint) -> socket.socket:
             made = _tcp(endpoint)
     except OSError as error:
         raise StartError(f"cannot listen on {endpoint}: {_reason(error)}") from error
+    except UnicodeError as error:
+        raise StartError(f"cannot listen on {endpoint}: no such host name") from error
     made.settimeout(0)
     return made
 
@@ -132,6 +135,8 @@ def _stale(path: str) -> bool:
     except FileNotFoundError:
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        # Who listens but does not accept must not keep us waiting.
+        probe.settimeout(0)
         return probe.connect_ex(path) == errno.ECONNREFUSED
 
 

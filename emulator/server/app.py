@@ -116,15 +116,26 @@ class Server:
 
     def _hang_up(self) -> None:
         """Read everything anew, templates too, and go on in the log file that is there now."""
+        if self._log is not None:
+            self._attempt("access log", self._log.reopen)
+        self._attempt("templates", self._renew)
+        self._again.set()
+
+    def _renew(self) -> None:
+        renderer = self._renderer()
+        self.hub.anyone = renderer.anyone()
+        self._backing.renderer = renderer
+        self._reloader.forget()
+
+    def _attempt(self, cause: str, action: Callable[[], None]) -> None:
+        """Do what may fail without harm; ``/readyz`` says if it did."""
         try:
-            self._backing.renderer = self._renderer()
-            if self._log is not None:
-                self._log.reopen()
+            action()
         except (ConfigError, StartError) as error:
             _log.error("%s", error)
-            return
-        self._reloader.forget()
-        self._again.set()
+            self._readiness.set(cause, str(error))
+        else:
+            self._readiness.set(cause, "")
 
     def _renderer(self) -> Renderer:
         return Renderer(Templates(self._config.templates), self._ports)

@@ -11,6 +11,10 @@ from emulator.runtime.tasks import spawn
 from emulator.server.delegate import Front, Hub
 from emulator.server.listeners import Listener
 
+# A socket that could not be had is tried again at every so many looks: each try knocks on what is
+# in its place.
+_PATIENCE = 6
+
 
 class Doors:
     """The listeners that face guests."""
@@ -21,6 +25,8 @@ class Doors:
         self._limits = limits
         self._given: list[Listener] = []
         self._machines: dict[str, Listener] = {}
+        self._blocked: dict[str, str] = {}
+        self._looks = 0
 
     def __iter__(self) -> Iterator[Listener]:
         """Give all listeners, the configured ones first."""
@@ -43,13 +49,16 @@ class Doors:
             listener = self._machines.pop(path)
             listener.stop()
             _ = spawn(listener.close(), f"closing {listener}")
-        problems = []
-        for path in sorted(wanted - self._machines.keys()):
+        self._blocked = {path: why for path, why in self._blocked.items() if path in wanted}
+        self._looks += 1
+        if self._looks % _PATIENCE == 1:
+            self._blocked = {}
+        for path in sorted(wanted - self._machines.keys() - self._blocked.keys()):
             try:
                 self._machines[path] = self._listener(Endpoint(path=path))
             except StartError as error:
-                problems.append(str(error))
-        return "; ".join(problems)
+                self._blocked[path] = str(error)
+        return "; ".join(self._blocked.values())
 
     def stop(self) -> None:
         """Take no new connections."""

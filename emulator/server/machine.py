@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 
 from emulator.core.message import ServiceToken
 from emulator.core.snapshot import Snapshot
+from emulator.errors import ConfigError
 from emulator.model.instance import Instance
 from emulator.ports import Ports
 from emulator.render import Renderer
 from emulator.runtime.state import State, password_name
 
 TokenSource = Callable[[Instance, str], Awaitable[ServiceToken | None]]
+
+
+_log = logging.getLogger("imds")
 
 
 class Backing:
@@ -31,12 +36,18 @@ class Backing:
 class Machine:
     """A virtual machine as the server holds it; implements ``core.message.Services``."""
 
-    __slots__ = ("_backing", "_password", "_snapshot", "instance")
+    __slots__ = ("_backing", "_before", "_password", "_snapshot", "instance")
 
-    def __init__(self, instance: Instance, backing: Backing) -> None:
-        """Hold ``instance``; its documents are rendered when ``snapshot`` is first asked for."""
+    def __init__(
+        self, instance: Instance, backing: Backing, before: Machine | None = None
+    ) -> None:
+        """Hold ``instance``; its documents are rendered when ``snapshot`` is first asked for.
+
+        Where they cannot be, those of ``before`` stay in service.
+        """
         self.instance = instance
         self._backing = backing
+        self._before = before
         self._snapshot: Snapshot | None = None
         self._password: bytes | None = None
 
@@ -44,8 +55,24 @@ class Machine:
     def snapshot(self) -> Snapshot:
         """Everything it can be answered; raise ``ConfigError`` if that cannot be rendered."""
         if self._snapshot is None:
-            self._snapshot = self._backing.renderer.snapshot(self.instance)
+            self._snapshot = self._rendered()
+            self._before = None
         return self._snapshot
+
+    def render(self) -> None:
+        """Render its documents now; raise ``ConfigError`` if that cannot be."""
+        if self._snapshot is None:
+            self._snapshot = self._backing.renderer.snapshot(self.instance)
+            self._before = None
+
+    def _rendered(self) -> Snapshot:
+        try:
+            return self._backing.renderer.snapshot(self.instance)
+        except ConfigError as error:
+            if self._before is None:
+                raise
+            _log.error("%s stays as it was: %s", self.instance.name, error)
+            return self._before.snapshot
 
     @property
     def ports(self) -> Ports:

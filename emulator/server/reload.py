@@ -14,9 +14,9 @@ from emulator.server.proxy import Proxies
 
 _log = logging.getLogger("imds")
 
-# Up to here every machine is rendered when it is loaded, so that a mistake is found then and the
-# first request is a look-up; above it loading would take minutes and memory that few guests use.
-EAGER = 1000
+# So many changed machines are rendered when they are loaded, so that a mistake is found then and
+# the first request is a look-up; more would take minutes, and memory that few guests use.
+EAGER = 500
 
 
 class Source(Protocol):
@@ -97,16 +97,19 @@ class Reloader:
     def _fleet(self, instances: list[Instance], old: tuple[Machine, ...]) -> Fleet:
         """Make machines; one whose description did not change keeps its rendered answers."""
         kept = {machine.instance.uuid: machine for machine in old}
-        machines = []
+        machines: list[Machine] = []
+        changed: list[Machine] = []
         for instance in instances:
             machine = kept.get(instance.uuid)
             if machine is None or machine.instance != instance:
-                machine = Machine(instance, self._backing)
+                machine = Machine(instance, self._backing, before=machine)
+                changed.append(machine)
             machines.append(machine)
-        if len(machines) <= EAGER:
-            for machine in machines:
-                _ = machine.snapshot
+        for machine in changed[:EAGER]:
+            machine.render()
         self._save(instances)
+        if not self._sole and not self._proxies:
+            _name_unreachable(instances)
         return Fleet(machines, sole=self._sole, proxies=self._proxies)
 
     def _save(self, instances: list[Instance]) -> None:
@@ -116,3 +119,10 @@ class Reloader:
             self._last_good.save(instances)
         except OSError as error:
             _log.warning("cannot keep the last good descriptions: %s", error)
+
+
+def _name_unreachable(instances: list[Instance]) -> None:
+    for instance in instances:
+        if not instance.peer.addresses and not instance.peer.socket:
+            why = "no request can be told to be its own; give it peer.addresses or peer.socket"
+            _log.warning("%s: %s", instance.name, why)

@@ -51,20 +51,26 @@ def duplicates(entries: Iterable[Entry]) -> Iterator[Problem]:
     """Give a problem for each mark that an earlier instance has; it names both places."""
     first: dict[str, Mark] = {}
     for entry in entries:
+        told: set[str] = set()
         for mark in entry.marks:
             before = first.setdefault(mark.what, mark)
-            if before is not mark:
+            # A name twice makes a derived UUID twice: one mistake.
+            if before is not mark and mark.field not in told:
+                told.add(mark.field)
                 found = f"{mark.what} again (first in {before.file}:{before.line})"
                 yield Problem(mark.file, mark.line, mark.field, found, mark.allowed)
 
 
 def _marks(built: Built) -> Iterator[Mark]:
-    """Give what tells the instance from others (its derived UUID follows from its name)."""
+    """Give what tells the instance from others.
+
+    A derived UUID counts as much as a written one: anyone can work it out and write it.
+    """
     instance, places = built.instance, built.places
     name = f"{quoted(instance.name)} in namespace {quoted(instance.namespace)}"
     yield _mark(f"the machine {name}", "each name once in a namespace", places, "name")
-    if "uuid" in places:
-        yield _mark(f"the UUID {instance.uuid}", "each UUID once", places, "uuid")
+    where = "uuid" if "uuid" in places else "name"
+    yield _mark(f"the UUID {instance.uuid}", "each UUID once", places, where)
     if instance.peer.socket:
         socket = f"the socket {instance.peer.socket}"
         yield _mark(socket, "each socket once", places, "peer.socket")

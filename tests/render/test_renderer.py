@@ -71,6 +71,17 @@ def test_user_data_is_expanded_only_where_asked(tmp_path: Path, renderer: Render
         assert body(snapshot, "/openstack/latest/user_data") == expected
 
 
+def test_files_are_expanded_too(tmp_path: Path, renderer: Renderer) -> None:
+    text = (
+        "name: a\nfiles:\n"
+        "  - {path: /a, content: {text: '{{ instance.name }}', template: true}}\n"
+        "  - {path: /b, content: '{{ instance.name }}'}\n"
+    )
+    snapshot = renderer.snapshot(instance(tmp_path, text))
+    assert body(snapshot, "/openstack/content/0000") == b"a"
+    assert body(snapshot, "/openstack/content/0001") == b"{{ instance.name }}"
+
+
 def test_vendor_data_is_expanded_too(tmp_path: Path, renderer: Renderer) -> None:
     text = "name: a\nvendor_data: {text: '#cloud-config {{ instance.name }}', template: true}"
     snapshot = renderer.snapshot(instance(tmp_path, text))

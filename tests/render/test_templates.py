@@ -123,9 +123,18 @@ def test_the_rest_of_the_text_stays_as_it_is(source: bytes) -> None:
         "{% set x = 'a' * 3000000000 %}",
         "{% set x = [0] * 3000000000 %}",
         "{% set x = 10 ** 1000000 %}",
-        "{% set n = namespace(x='a' * 10000000) %}{% set n.x = n.x ~ n.x %}",
-        "{% set n = namespace(x='a' * 10000000) %}{% set n.x = n.x + n.x %}",
+        "{% set n = namespace(x='a' * 12000000) %}{% set n.x = n.x ~ n.x %}",
+        "{% set n = namespace(x='a' * 12000000) %}{% set n.x = n.x + n.x %}",
         "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        "{% macro m(n) %}{% if n %}{{ m(n-1) }}{{ m(n-1) }}{% endif %}{% endmacro %}{{ m(40) }}",
+        "{{ 'x'.ljust(300000000) }}",
+        "{{ '%300000000d' % 1 }}",
+        "{{ '{:>300000000}'.format(1) }}",
+        "{{ 'x' | center(300000000) }}",
+        "{{ 'x\\n' | indent(300000000) }}",
+        "{{ ('x' * 9999) | replace('x', 'y' * 9999) }}",
+        "{{ range(9999) | join('y' * 9999) }}",
+        "{% for i in range(99) %}{% set x = 'x' * 1000000 %}{% endfor %}",
     ],
 )
 def test_a_bomb_is_defused(bomb: str) -> None:
@@ -134,6 +143,11 @@ def test_a_bomb_is_defused(bomb: str) -> None:
 
 
 def test_ordinary_operations_are_left_alone() -> None:
+    assert expanded(b"{{ [1, 2] | join('-') }}{{ 'a\nb' | indent }}") == b"1-2a\n    b"
+    assert (
+        expanded(b"{{ 'aab' | replace('a', 'c') }}{{ 'aab' | replace('a', 'c', 1) }}") == b"ccbcab"
+    )
+    assert expanded(b"{{ 'a' | indent('> ', true) }}{{ 7 % 4 }}") == b"> a3"
     source = b"{{ 'ab' * 2 ~ (1 + 2) }}{{ 2 ** 10 }}{{ [1] + [2] }}{{ 2.0 ** 0.5 > 1 }}{{ 3 * 4 }}"
     assert expanded(source) == b"abab31024[1, 2]True12"
 

@@ -38,6 +38,7 @@ def test_only_descriptors_meant_for_this_process_are_inherited() -> None:
     assert inherited(environ, 42) == [Endpoint(fd=3), Endpoint(fd=4)]
     assert inherited(environ, 43) == []
     assert inherited({}, 42) == []
+    assert inherited({"LISTEN_PID": "42", "LISTEN_FDS": "x"}, 42) == []
 
 
 def test_a_port_in_use_is_said() -> None:
@@ -50,6 +51,21 @@ def test_a_port_in_use_is_said() -> None:
 def test_an_address_that_is_not_here_is_said() -> None:
     with pytest.raises(StartError, match="does not have that address"):
         listen(Endpoint(host="192.0.2.1", port=0))
+
+
+def test_a_name_that_is_none_is_said() -> None:
+    with pytest.raises(StartError, match="no such host name"):
+        listen(Endpoint(host="a" * 70, port=80))
+
+
+def test_who_listens_and_never_accepts_is_not_waited_for(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as held:
+        held.bind(path)
+        held.listen(0)
+        for _ in range(5):
+            with pytest.raises(StartError, match="something else listens there"):
+                listen(Endpoint(path=path))
 
 
 def test_a_bad_descriptor_is_said() -> None:

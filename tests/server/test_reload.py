@@ -106,6 +106,30 @@ def test_what_cannot_be_rendered_is_broken_input(tmp_path: Path, bench: Bench) -
     assert "nobody" in made.problem
 
 
+def test_what_was_not_rendered_in_time_keeps_its_answers(
+    tmp_path: Path, bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("emulator.server.reload.EAGER", 0)
+    source = FakeSource(instance(tmp_path, "name: one"))
+    made = reloader(source, bench)
+    first = made.first()
+    before = first.machines[0].snapshot
+    source.change(instance(tmp_path, "name: one\nuser_data: {text: '{{ x }}', template: true}"))
+    second = made.again(first)
+    assert second is not None
+    with caplog.at_level(logging.ERROR):
+        assert second.machines[0].snapshot is before
+    assert "one stays as it was" in caplog.text
+
+
+def test_who_cannot_be_told_apart_is_named(
+    bench: Bench, one: Instance, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        reloader(FakeSource(one), bench).first()
+    assert "one: no request can be told" in caplog.text
+
+
 def test_sighup_reads_again_whatever_the_fingerprint(bench: Bench, one: Instance) -> None:
     made = reloader(FakeSource(one), bench)
     first = made.first()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from emulator.model.config import ServeConfig
 from tests.server.process import DEADLINE, Serving, until
 
 MINIMAL = "fixtures/instances/minimal.yaml"
@@ -62,6 +63,36 @@ def test_a_change_is_served_within_a_second_and_a_broken_one_never(tmp_path: Pat
         server.process.send_signal(signal.SIGHUP)
         until(lambda: name() == "web-4")
         assert requests.get(ready, timeout=DEADLINE).status_code == 200
+
+
+def test_a_pods_folder_is_served_through_its_swaps(tmp_path: Path) -> None:
+    def written(number: int) -> Path:
+        folder = tmp_path / "pod" / f"..{number}"
+        folder.mkdir(parents=True)
+        lines = [f'imds.kubevirt.io/{name}="{value}"' for name, value in notes(number)]
+        (folder / "annotations").write_text("\n".join(lines))
+        (folder / "labels").write_text('vm.kubevirt.io/name="vm1"')
+        return folder
+
+    def notes(number: int) -> list[tuple[str, str]]:
+        return [("enabled", "true"), ("hostname", f"host-{number}")]
+
+    def swap(folder: Path) -> None:
+        link = tmp_path / "pod" / "..link"
+        link.symlink_to(folder.name)
+        link.rename(tmp_path / "pod" / "..data")
+
+    swap(written(1))
+    for name in ("annotations", "labels"):
+        (tmp_path / "pod" / name).symlink_to(f"..data/{name}")
+    with Serving(tmp_path, "--podinfo", str(tmp_path / "pod")) as server:
+        assert server.get("/latest/meta-data/hostname").text == "host-1"
+        swap(written(2))
+        until(lambda: server.get("/latest/meta-data/hostname").text == "host-2")
+
+
+def test_a_look_at_the_source_comes_in_time_for_a_second() -> None:
+    assert ServeConfig().reload_seconds <= 0.5
 
 
 def test_several_are_told_apart_by_their_address_and_their_socket(tmp_path: Path) -> None:
@@ -145,6 +176,8 @@ def test_sighup_takes_templates_over_and_goes_on_in_a_new_log(tmp_path: Path) ->
         server.process.send_signal(signal.SIGHUP)
         until(lambda: "template error" in "\n".join(server.lines))
         assert now() == 2
+        ready = requests.get(server.operator + "/readyz", timeout=DEADLINE)
+        assert "template error" in ready.json()["not_ready"]["descriptions"]
 
 
 def test_a_socket_in_the_way_is_said_until_it_is_free(tmp_path: Path) -> None:

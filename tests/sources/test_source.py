@@ -380,3 +380,13 @@ def test_a_folder_that_goes_and_comes(folder: Path, vocabulary: Vocabulary) -> N
         source.load()
     moved.rename(folder)
     assert names(source) == ["a", "b"]
+
+
+def test_the_uuid_that_another_machine_would_derive_is_its_own(
+    folder: Path, vocabulary: Vocabulary
+) -> None:
+    (folder / "a.yaml").write_text("name: victim\n")
+    uuid = load(str(folder / "a.yaml"), vocabulary)[0].uuid
+    (folder / "b.yaml").write_text(f"name: thief\nuuid: {uuid}\n")
+    with pytest.raises(ConfigError, match=rf"b\.yaml:2: uuid: found the UUID {uuid} again"):
+        load(str(folder), vocabulary)
