@@ -53,14 +53,18 @@ def gateways(instance: Instance) -> tuple[str, ...]:
     QEMU's user network answers for its own addresses only, so a guest with a static address would
     find no router, and through it no metadata address.
     """
-    first = next(_together(instance), ())
-    links = (
-        link
-        for link in instance.interfaces
-        if link.name in first or (link.bond is not None and set(link.bond.links) & set(first))
-    )
-    found = {text for link in links for text in _routers(link)}
+    found = {text for link in _first(instance) for text in _routers(link)}
     return tuple(sorted(found, key=ipaddress.IPv4Address))
+
+
+def gets_address(instance: Instance) -> bool:
+    """Tell whether the guest asks DHCP for an address where the metadata address is.
+
+    QEMU forwards to that address alone.
+    """
+    links = _first(instance)
+    # A description without interfaces leaves the network to cloud-init, which uses DHCP.
+    return not links or any("dhcp4" in link.addresses for link in links)
 
 
 def bridge_command(socket: str) -> tuple[str, ...]:
@@ -70,6 +74,16 @@ def bridge_command(socket: str) -> tuple[str, ...]:
     """
     interpreter = str(Path(sys.executable).resolve())
     return (interpreter, "-I", "-S", str(Path(bridge.__file__).resolve()), socket)
+
+
+def _first(instance: Instance) -> list[Interface]:
+    """Give the links of the first Ethernet: an interface, or a bond and its members."""
+    first = set(next(_together(instance), ()))
+    return [
+        link
+        for link in instance.interfaces
+        if link.name in first or (link.bond is not None and set(link.bond.links) & first)
+    ]
 
 
 def _together(instance: Instance) -> Iterator[tuple[str, ...]]:

@@ -14,6 +14,7 @@ from emulator.boot.disk import Disk, inspect
 from emulator.boot.images.cache import Cache, cache_folder
 from emulator.boot.images.find import find
 from emulator.boot.machine import Kernel, default_cpu, printable
+from emulator.boot.network import gets_address
 from emulator.boot.processes import interruptible
 from emulator.boot.qemu import find_firmware, find_qemu
 from emulator.boot.report import Report, text
@@ -29,6 +30,8 @@ from emulator.sources import load
 # Seconds. TCG is ten to thirty times slower than KVM, and shares the machine.
 _TIMEOUTS = {"kvm": 300.0, "tcg": 1200.0}
 _SILENCE = {"kvm": 120.0, "tcg": 300.0}
+# In the order in which they are preferred.
+_SERVED = [name for name in DATASOURCES if name in DIALECTS]
 _LEAST_MEMORY = 256
 _LAST_PORT = 65_535
 
@@ -38,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("image", metavar="IMAGE", help="a disk image (qcow2 or raw), or a name (see `image list`)")
     add("--instance", default="", metavar="FILE", help="description (default: the sample)")
-    add("--datasource", choices=sorted(DATASOURCES), help="what the guest is to find")
+    add("--datasource", choices=_SERVED, help="what the guest is to find")
     add("--console", action="store_true", help="show the guest's console as it goes")
     add(
         "--ssh",
@@ -90,8 +93,13 @@ def _plan(options: argparse.Namespace) -> Plan:
     description = Path(options.instance) if options.instance else SAMPLE
     instance = _instance(description)
     datasource = _datasource(options.datasource or "", instance, str(description))
+    if options.ssh and not gets_address(instance):
+        raise BootError(
+            f"{description}: --ssh needs dhcp4 on the first interface; QEMU forwards to the "
+            "address that its own DHCP gives"
+        )
     qemu = find_qemu()
-    image = find(options.image, Cache(cache_folder()), _say)
+    image = find(options.image, Cache(cache_folder()), None if options.print_command else _say)
     disk = inspect(Path(image.disk))
     kernel = _kernel(options, disk)
     acceleration = accelerate(qemu.path)
@@ -127,12 +135,12 @@ def _instance(description: Path) -> Instance:
 
 
 def _datasource(wanted: str, instance: Instance, description: str) -> str:
-    served = [name for name in DATASOURCES if name in DIALECTS and name in instance.dialects]
+    served = [name for name in _SERVED if name in instance.dialects]
     if not wanted and served:
         return served[0]
     if wanted in served:
         return wanted
-    allowed = f"{wanted}: on" if wanted in DIALECTS else f"one of {', '.join(DATASOURCES)}"
+    allowed = f"{wanted}: on" if wanted else f"one of {', '.join(_SERVED)}"
     found = ", ".join(instance.dialects) or "none"
     raise ConfigError(Problem(description, 0, "dialects", found, allowed))
 

@@ -168,6 +168,12 @@ def test_images_that_are_not_here_are_explained(cache: Cache, name: str, words: 
         find.find(name, cache, print)
 
 
+def test_without_building_a_missing_image_is_only_named(cache: Cache) -> None:
+    with pytest.raises(ImageError, match=r"debian-13 is not here yet: .* image build debian-13"):
+        find.find("debian-13", cache, None)
+    assert not cache.folder.exists()
+
+
 def test_tools_that_are_missing_are_named_with_the_line(
     monkeypatch: pytest.MonkeyPatch, cache: Cache
 ) -> None:

@@ -36,6 +36,21 @@ def test_routers_of_the_first_link_are_played_those_of_ipv6_not() -> None:
     assert network.gateways(machine(COMPLETE)) == ("192.0.2.1", "192.0.2.2")
 
 
+def test_only_dhcp_on_the_first_link_gets_an_address() -> None:
+    assert network.gets_address(machine("name: a"))
+    card = "- mac: 52:54:00:00:00:0{}\n  addresses: [{}]\n"
+    dhcp, static = "dhcp4, 10.0.0.6/24", "10.0.0.5/24"
+    head = "name: a\ninterfaces:\n"
+    assert network.gets_address(machine(head + card.format(1, dhcp) + card.format(2, static)))
+    assert not network.gets_address(machine(head + card.format(1, static) + card.format(2, dhcp)))
+    bond = """\
+- {name: a, mac: "52:54:00:00:00:01"}
+- {name: b, mac: "52:54:00:00:00:02"}
+- {name: c, bond: {links: [a, b]}, addresses: [dhcp4]}
+"""
+    assert network.gets_address(machine(head + bond))
+
+
 def test_a_router_in_the_metadata_network_is_qemus_own() -> None:
     text = (
         "name: a\ninterfaces:\n- mac: 52:54:00:00:00:01\n  addresses: [169.254.3.4/16]\n"

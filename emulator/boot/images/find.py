@@ -21,18 +21,21 @@ def cached(name: str, cache: Cache) -> Image | None:
     return max(found, key=lambda image: Path(image.disk).stat().st_mtime, default=None)
 
 
-def find(name: str, cache: Cache, say: Say) -> Image:
+def find(name: str, cache: Cache, say: Say | None) -> Image:
     """Give the image for a path or name; a buildable one that is missing is built.
 
-    Raises ImageError, saying how to come by the image.
+    Without ``say``, for what must be quick, nothing is built. Raises ImageError,
+    saying how to come by the image.
     """
     if os.sep in name or Path(name).exists():
         return Image(name=Path(name).stem, disk=name, origin=name)
     image = cached(name, cache)
     if image is not None:
         return image
-    if name in RECIPES:
+    if name in RECIPES and say is not None:
         return build(RECIPES[name], cache, say)
+    if name in RECIPES:
+        raise ImageError(f"{name} is not here yet: imds-emulator image build {name}")
     if name in official():
         raise ImageError(f"{name} is not here yet: imds-emulator image pull {name}")
     names = ", ".join(sorted({*RECIPES, *official(), *(image.name for image in cache.all())}))
