@@ -31,6 +31,8 @@ SHUTDOWN_DEADLINE = 180.0
 # For the line with which systemd says that cloud-init has ended; it is silent once getty runs.
 SETTLING_DEADLINE = 20.0
 AFTERMATH = 5.0
+# For QEMU to write out what it holds of a disk that is kept; one that is not kept needs none.
+FLUSH = 10.0
 PAUSE = 0.1
 
 
@@ -140,7 +142,7 @@ def boot(plan: Plan, talk: Talk, waiting: Waiting | None = None) -> Report:
         _until_ready(server, stop, wait)
         descriptor, inherit = _neighbour(plan, stack)
         qemu = Child(compose(plan, space, descriptor), space.run / "qemu.log", inherit)
-        stack.callback(qemu.stop, 0.0)
+        stack.callback(qemu.stop, FLUSH if plan.keep else 0.0)
         return _Session(plan, talk, wait, stop, space, server, qemu).run()
 
 

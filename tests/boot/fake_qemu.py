@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 OPENSTACK = "DataSourceOpenStackLocal [net,ver=2]"
 FINAL = "Cloud-init v. 22.4.2 finished at now. Datasource {}.  Up 9.99 seconds\n"
@@ -33,6 +38,13 @@ def request(path: str) -> bytes:
 
 def linger() -> None:
     time.sleep(600)
+
+
+def flush(number: int, frame: FrameType | None) -> NoReturn:
+    del number, frame
+    time.sleep(0.5)
+    show("flushed\n")
+    sys.exit(0)
 
 
 def ask() -> None:
@@ -107,6 +119,7 @@ def main() -> int:
     if "isa-debug-exit,iobase=0xf4,iosize=1" in sys.argv:
         return 1
     mode = os.environ["FAKE_QEMU"]
+    signal.signal(signal.SIGTERM, flush)
     if mode != "die":
         show("Linux version 6.1.0 (x)\n")
     MODES[mode]()

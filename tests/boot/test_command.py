@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.boot.sockets import serving, sockets, tcp_listeners
+
 if TYPE_CHECKING:
+    import subprocess
+
     from tests.boot.conftest import Command
 
 
@@ -47,14 +50,30 @@ def test_the_summary_for_people(command: Command) -> None:
         ("panic", "panic", "no working init found"),
         ("die", "qemu-died", "QEMU ended with status 1"),
         ("powers-off", "powered-off", "powered off by itself"),
-        ("silent", "never-asked", "never asked for metadata"),
-        ("stuck", "stuck", "last request: GET /openstack 200"),
         ("errors", "cloud-init-errors", "Running module runcmd"),
         ("wrong", "wrong-datasource", "DataSourceNone"),
     ],
 )
 def test_bad_ends_are_told_apart(command: Command, mode: str, outcome: str, words: str) -> None:
-    report = command.json(mode, "--timeout", "3")
+    ends_badly(command, mode, outcome, words)
+
+
+@pytest.mark.parametrize(
+    ("mode", "seconds", "outcome", "words"),
+    [
+        ("silent", "3", "never-asked", "never asked for metadata"),
+        # Half of it is the silence that is borne; the request has to come before.
+        ("stuck", "16", "stuck", "last request: GET /openstack 200"),
+    ],
+)
+def test_silence_is_told_by_what_came_before(
+    command: Command, mode: str, seconds: str, outcome: str, words: str
+) -> None:
+    ends_badly(command, mode, outcome, words, "--timeout", seconds)
+
+
+def ends_badly(command: Command, mode: str, outcome: str, words: str, *flags: str) -> None:
+    report = command.json(mode, *(flags or ("--timeout", "30")))
     assert (report["exit"], report["outcome"]) == (1, outcome)
     assert words in report["message"]
     assert Path(report["console"]).exists()
@@ -105,51 +124,53 @@ def test_the_server_listens_on_unix_sockets_alone(command: Command) -> None:
     command.wait_for(lambda: moment(command, "guest"))
     (server,) = [line for line in command.processes() if " serve " in line]
     assert server.count("unix:") == 2
-    pid = pid_of(" serve ", command)
-    listening = {
-        line.split()[9]
-        for table in ("tcp", "tcp6")
-        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
-        if line.split()[3] == "0A"
-    }
-    inodes = {
-        str(link.readlink())[8:-1]
-        for link in Path(f"/proc/{pid}/fd").iterdir()
-        if str(link.readlink()).startswith("socket:")
-    }
-    assert inodes
-    assert not inodes & listening
-
-
-def pid_of(words: str, command: Command) -> int:
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            if words in line and str(command.folder) in line:
-                return int(entry.name)
-    raise AssertionError(words)
+    (pid,) = serving(str(command.folder))
+    assert sockets(pid)
+    assert not tcp_listeners(pid)
 
 
 def test_a_server_that_ends_is_reported(command: Command) -> None:
     process = command.start("stuck", "--json")
     command.wait_for(lambda: moment(command, "asked"))
-    os.kill(pid_of(" serve ", command), signal.SIGKILL)
+    (pid,) = serving(str(command.folder))
+    os.kill(pid, signal.SIGKILL)
     out, _ = process.communicate(timeout=60)
     assert '"server-died"' in out
 
 
 def test_with_ssh_the_guest_runs_on_until_told(command: Command) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    process = command.start("stays", "--ssh", str(port))
-    assert process.stdout is not None
-    while "console" not in process.stdout.readline():
-        assert process.poll() is None
-    time.sleep(0.3)
-    assert process.poll() is None
+    process = command.start("stays", "--ssh", str(free_port()))
+    runs_on(process)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 0
+    assert command.leftovers() == []
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def runs_on(process: subprocess.Popen[str]) -> None:
+    """Wait until it is said that the guest runs on, which follows the report."""
+    assert process.stderr is not None
+    while "runs on until" not in process.stderr.readline():
+        assert process.poll() is None
+
+
+@pytest.mark.parametrize("mode", ["stays", "stuck"])
+def test_a_kept_disk_is_written_out(command: Command, mode: str) -> None:
+    if mode == "stays":
+        process = command.start(mode, "--keep", "--ssh", str(free_port()))
+        runs_on(process)
+    else:
+        process = command.start(mode, "--keep")
+        command.wait_for(lambda: moment(command, "asked"))
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert (command.state / "boot/web-1/console.log").read_text().endswith("flushed\n")
     assert command.leftovers() == []
 
 
@@ -192,6 +213,7 @@ def test_the_command_can_be_printed(command: Command) -> None:
     [
         ("name: web-1\ndialects: {nocloud: on}\n", ["--datasource", "openstack"], "openstack: on"),
         ("name: web-1\ndialects: {kubevirt: on}\n", [], "dialects"),
+        ("name: web-1\ndialects: {kubevirt: on}\n", [], "one of openstack, nocloud"),
         ("nome: web-1\n", [], "nome"),
     ],
 )
@@ -209,6 +231,30 @@ def test_the_datasource_follows_the_description(command: Command) -> None:
     command.instance.write_text("name: web-1\ndialects: {nocloud: on}\n")
     done = command.boot("good", "--print-command")
     assert "serial=ds=nocloud;dsmode=net;s=http://169.254.169.254/nocloud/" in done.stdout
+
+
+def test_openstack_goes_before_nocloud(command: Command) -> None:
+    command.instance.write_text("name: web-1\ndialects: [nocloud, openstack]\n")
+    done = command.boot("good", "--print-command")
+    assert "type=3,asset=OpenStack Nova" in done.stdout
+
+
+def test_ssh_without_dhcp_is_refused(command: Command) -> None:
+    command.instance.write_text(
+        "name: web-1\ninterfaces:\n- mac: 52:54:00:00:00:01\n  addresses: [10.0.0.5/24]\n"
+    )
+    done = command.boot("good", "--ssh", "2222")
+    assert done.returncode == 1
+    assert "web-1.yaml: --ssh needs dhcp4 on the first interface" in done.stderr
+    assert command.boot("good").returncode == 0
+
+
+def test_printing_builds_no_image(command: Command) -> None:
+    command.image = Path("debian-13")
+    done = command.boot("good", "--print-command")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "debian-13 is not here yet: imds-emulator image build debian-13" in done.stderr
+    assert not (command.folder / "cache").exists()
 
 
 def test_a_qemu_that_is_too_old_is_refused(command: Command) -> None:
