@@ -24,7 +24,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     action = actions.add_parser("build", help="make a stock-like image from Debian's packages")
-    action.add_argument("name", choices=sorted(RECIPES), help="which image")
+    action.add_argument(
+        "name",
+        choices=sorted(RECIPES),
+        help="which image (debian-12 is booted by our tests, debian-13 by hand only)",
+    )
     action.add_argument("--output", type=Path, metavar="FILE", help="copy the disk (qcow2) here")
     action.add_argument(
         "--mirror", default="", metavar="URL", help="Debian mirror to install from"
