@@ -95,10 +95,11 @@ class Machine:
         """Write the description."""
         self.description.write_text(text)
 
-    def boot(self, datasource: str, *flags: str) -> Report:
-        """Boot by the command, to its end."""
+    def boot(self, datasource: str, *flags: str, within: tuple[str, ...] = ()) -> Report:
+        """Boot by the command, to its end; ``within`` is a program that runs another."""
         # A test run that is ended by force takes its guests with it.
-        command = ["setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "emulator", "boot"]
+        command = [*within, "setpriv", "--pdeathsig", "TERM"]
+        command += [sys.executable, "-m", "emulator", "boot"]
         command += [self.image.disk, "--json", "--keep"]
         command += ["--instance", str(self.description), "--state", str(self.state)]
         command += ["--datasource", datasource, "--timeout", str(LIMIT), *flags]
