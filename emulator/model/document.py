@@ -74,6 +74,16 @@ def describe(node: Node) -> str:
     return f"the number {node.raw}"
 
 
+def kind_of(node: Node) -> str:
+    """Say what a node that is no text holds, without showing it: contents may be secret."""
+    value = node.value
+    if isinstance(value, bool):
+        return "true or false without quotes"
+    if isinstance(value, int | float):
+        return "a number"
+    return describe(node)
+
+
 def plain(node: Node) -> object:
     """Give the value as JSON types.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from emulator.model.decode import BROKEN, Decoder, Extra, Spelling
-from emulator.model.document import Node, Unfit, describe
+from emulator.model.document import Node, Unfit, describe, kind_of
 from emulator.model.instance import Content
 from emulator.model.wording import CONTENT_WORDS
 
@@ -20,7 +20,7 @@ def content(decoder: Decoder, node: Node, path: str, extra: Extra) -> Any:  # no
     if isinstance(node.value, str):
         return _from(node, _bounded(node.value.encode(), limit), template=False)
     if not isinstance(node.value, dict):
-        raise Unfit(describe(node), CONTENT_WORDS)
+        raise Unfit(kind_of(node), CONTENT_WORDS)
     for key, child in node.value.items():
         if key not in _FIELDS:
             decoder.unknown(child, key, _FIELDS)
@@ -51,7 +51,7 @@ def _template(decoder: Decoder, node: Node | None) -> bool:
 
 def _data(decoder: Decoder, source: str, node: Node, limit: int) -> bytes | None:
     if not isinstance(node.value, str):
-        decoder.refuse(node, describe(node), "text (quote it)")
+        decoder.refuse(node, kind_of(node), "text (quote it)")
         return None
     try:
         return _bounded(_SOURCES[source](decoder, node.value, limit), limit)
