@@ -59,6 +59,11 @@ class Machine:
             self._before = None
         return self._snapshot
 
+    @property
+    def served(self) -> Machine | None:
+        """The machine whose answers are in service now: this one, or the one before it."""
+        return self if self._snapshot is not None else self._before
+
     def render(self) -> None:
         """Render its documents now; raise ``ConfigError`` if that cannot be."""
         if self._snapshot is None:

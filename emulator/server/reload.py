@@ -102,7 +102,8 @@ class Reloader:
         for instance in instances:
             machine = kept.get(instance.uuid)
             if machine is None or machine.instance != instance:
-                machine = Machine(instance, self._backing, before=machine)
+                before = machine.served if machine is not None else None
+                machine = Machine(instance, self._backing, before)
                 changed.append(machine)
             machines.append(machine)
         for machine in changed[:EAGER]:

@@ -122,6 +122,24 @@ def test_what_was_not_rendered_in_time_keeps_its_answers(
     assert "one stays as it was" in caplog.text
 
 
+def test_of_many_changes_only_the_served_state_is_kept(
+    tmp_path: Path, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emulator.server.reload.EAGER", 0)
+    source = FakeSource(instance(tmp_path, "name: one"))
+    made = reloader(source, bench)
+    fleet = made.first()
+    served = fleet.machines[0]
+    assert served.served is None
+    assert served.snapshot.layout.slots
+    for kind in ("small", "large"):
+        source.change(instance(tmp_path, f"name: one\ntype: {kind}"))
+        changed = made.again(fleet)
+        assert changed is not None
+        fleet = changed
+        assert fleet.machines[0].served is served
+
+
 def test_who_cannot_be_told_apart_is_named(
     bench: Bench, one: Instance, caplog: pytest.LogCaptureFixture
 ) -> None:
