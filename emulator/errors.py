@@ -2,12 +2,13 @@
 
 ::
 
-    ImdsError                 everything that a command reports without a traceback
-    ├── ConfigError           descriptions, templates or flags that cannot be served
-    ├── StartError            a port, descriptor, key or state folder that cannot be had
-    ├── TokenUnavailable      a ServiceAccount token that cannot be read or issued now
-    ├── BootError             a guest that did not boot as wanted
-    └── ImageError            a disk image that cannot be found, built or fetched
+    ImdsError                   everything that a command reports without a traceback
+    ├── ConfigError             descriptions, templates or flags that cannot be served
+    ├── StartError              a port, descriptor, key or state folder that cannot be had
+    ├── TokenUnavailable        a ServiceAccount token that cannot be read or issued now
+    ├── CredentialsUnavailable  a role's keys that cannot be had now
+    ├── BootError               a guest that did not boot as wanted
+    └── ImageError              a disk image that cannot be found, built or fetched
 """
 
 from __future__ import annotations
@@ -54,6 +55,22 @@ class StartError(ImdsError):
 
 class TokenUnavailable(ImdsError):
     """No ServiceAccount token can be given now; the guest may ask again."""
+
+
+class CredentialsUnavailable(ImdsError):
+    """No keys of a role can be given now; the guest may ask again.
+
+    ``code`` is what EC2's document then has as its ``Code``. AWS documents
+    ``AssumeRoleUnauthorizedAccess`` for a role that may not be assumed (IAM User Guide,
+    "Troubleshooting IAM and Amazon EC2", troubleshoot_iam-ec2.html); ``Failed`` is for all else.
+    ``str()`` is fit for the guest; ``detail`` names the host's files and programs, for the log.
+    """
+
+    def __init__(self, message: str, code: str = "Failed", detail: str = "") -> None:
+        """Say what is not to be had, without any secret in ``message`` or ``detail``."""
+        super().__init__(message)
+        self.code = code
+        self.detail = detail
 
 
 class BootError(ImdsError):
