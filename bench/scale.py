@@ -22,14 +22,17 @@ from tornado.httputil import HTTPHeaders
 from bench.measure import Address, Client, Failure, Server, free_address, spread, started, table
 from emulator.core.message import Request
 from emulator.core.policy import Refusal
+from emulator.credentials import Credentials
 from emulator.dialects import VOCABULARY
 from emulator.model.config import Limits
 from emulator.model.derive import complete
 from emulator.model.instance import Content, Instance, Peer, PublicKey, Token
 from emulator.ports import SYSTEM
 from emulator.render import Renderer, Templates
+from emulator.runtime.session_key import SessionKey
 from emulator.runtime.sockets import Endpoint
 from emulator.runtime.state import State
+from emulator.runtime.tasks import spawn
 from emulator.server.delegate import Front, Hub
 from emulator.server.fleet import Fleet
 from emulator.server.listeners import Listener
@@ -126,7 +129,16 @@ async def _serve(fleet: Fleet, port: int) -> None:
 def _measured(size: int, folder: str) -> tuple[Fleet, Own]:
     state = State(folder)
     tokens = Tokens(SYSTEM, state)
-    backing = Backing(Renderer(Templates(), SYSTEM), tokens.token, state, SYSTEM)
+    key = SessionKey(SYSTEM, state)
+    backing = Backing(
+        renderer=Renderer(Templates(), SYSTEM),
+        tokens=tokens.token,
+        credentials=Credentials(SYSTEM, key, tokens.token, spawn=spawn, processes=False),
+        session_key=key,
+        state=state,
+        ports=SYSTEM,
+        start=SYSTEM.wall(),
+    )
     # What all machines share is there before the first of them counts.
     _ = Machine(_instance(size), backing).snapshot
     before = _memory()
@@ -163,7 +175,7 @@ def _timed(fleet: Fleet, number: int) -> float:
     found = fleet.find("", peer, headers)
     if isinstance(found, Refusal):
         raise Failure(found)
-    decision = found[0].snapshot.decide(Request("GET", PATH, "", headers, b"", peer))
+    decision = found[0].asked().decide(Request("GET", PATH, "", headers, b"", peer), found[0])
     spent = time.process_time() - before
     if decision.refusal is not None:
         raise Failure(decision.refusal)

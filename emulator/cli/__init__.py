@@ -17,6 +17,7 @@ COMMANDS = {
     "render": "show what a guest would see",
     "check": "check descriptions and name every mistake",
     "schema": "print the JSON Schema of a description",
+    "trust": "print the certificate that verifies identity documents",
     "password": "show the password ciphertext that a guest posted",
 }
 

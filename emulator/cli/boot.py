@@ -21,7 +21,8 @@ from emulator.boot.report import Report, text
 from emulator.boot.run import Plan, Talk, boot, commands
 from emulator.boot.verdict import DATASOURCES, Limits
 from emulator.cli.source import SAMPLE
-from emulator.dialects import DIALECTS, VOCABULARY
+from emulator.dialects import DIALECTS, VOCABULARY, gives_tokens
+from emulator.dialects.base import Hint
 from emulator.errors import BootError, ConfigError, Problem
 from emulator.model.instance import Instance
 from emulator.runtime.state import default_directory
@@ -32,6 +33,7 @@ _TIMEOUTS = {"kvm": 300.0, "tcg": 1200.0}
 _SILENCE = {"kvm": 120.0, "tcg": 300.0}
 # In the order in which they are preferred.
 _SERVED = [name for name in DATASOURCES if name in DIALECTS]
+_SMBIOS = Hint.__struct_fields__
 _LEAST_MEMORY = 256
 _LAST_PORT = 65_535
 
@@ -42,6 +44,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("image", metavar="IMAGE", help="a disk image (qcow2 or raw), or a name (see `image list`)")
     add("--instance", default="", metavar="FILE", help="description (default: the sample)")
     add("--datasource", choices=_SERVED, help="what the guest is to find")
+    add(
+        "--smbios",
+        action="append",
+        default=[],
+        type=_smbios,
+        metavar="FIELD=VALUE",
+        help=f"what the guest finds there instead ({', '.join(_SMBIOS)}); repeatable",
+    )
     add("--console", action="store_true", help="show the guest's console as it goes")
     add(
         "--ssh",
@@ -76,6 +86,8 @@ def run(options: argparse.Namespace) -> int:
         print("\n\n".join(map(printable, commands(plan))))
         return 0
     _say(f"{plan.instance.name}: {plan.disk.path}, {plan.datasource}, {plan.acceleration}")
+    if gives_tokens(plan.instance):
+        _say("hop limits of session tokens do not act through QEMU's user network")
 
     def show(report: Report) -> None:
         if options.json:
@@ -107,7 +119,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         description=description,
         instance=instance,
         datasource=datasource,
-        hint=DIALECTS[datasource].hint,
+        hint=Hint(**dict(options.smbios)) if options.smbios else DIALECTS[datasource].hint,
         disk=disk,
         qemu=qemu,
         acceleration=acceleration,
@@ -166,6 +178,13 @@ def _limits(timeout: float | None, acceleration: str) -> Limits:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def _smbios(value: str) -> tuple[str, str]:
+    name, given, text = value.partition("=")
+    if name not in _SMBIOS or not given:
+        raise argparse.ArgumentTypeError(f"{value} is none of {', '.join(_SMBIOS)} with a value")
+    return name, text
 
 
 def _port(value: str) -> int:

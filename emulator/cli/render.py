@@ -12,14 +12,19 @@ from tornado.httputil import HTTPHeaders
 
 from emulator.cli import USAGE_ERROR
 from emulator.cli.source import open_source
-from emulator.core.message import Answer, Reply, Request
+from emulator.core.message import Answer, Outcome, Reply, Request
 from emulator.core.paths import split_target
+from emulator.core.refusal import Refusal
 from emulator.core.snapshot import Snapshot
+from emulator.credentials import Credentials
 from emulator.model.instance import Instance
 from emulator.ports import SYSTEM
 from emulator.render import Renderer, Templates
+from emulator.runtime.session_key import SessionKey
 from emulator.runtime.state import State, default_directory
+from emulator.runtime.tasks import spawn
 from emulator.server.machine import Backing, Machine
+from emulator.signing import Signer
 from emulator.tokens import Tokens
 
 
@@ -38,11 +43,20 @@ def run(options: argparse.Namespace) -> int:
     if instance is None:
         return USAGE_ERROR
     state = State(options.state or default_directory(os.environ))
-    renderer = Renderer(Templates(options.templates), SYSTEM)
+    key = SessionKey(SYSTEM, state)
     tokens = Tokens(SYSTEM, state)
-    machine = Machine(instance, Backing(renderer, tokens.token, state, SYSTEM))
+    backing = Backing(
+        renderer=Renderer(Templates(options.templates), SYSTEM, Signer(SYSTEM, state).seal),
+        tokens=tokens.token,
+        credentials=Credentials(SYSTEM, key, tokens.token, spawn=spawn, processes=False),
+        session_key=key,
+        state=state,
+        ports=SYSTEM,
+        start=SYSTEM.wall(),
+    )
+    machine = Machine(instance, backing)
     if options.path is None:
-        print("\n".join(_lines(machine.snapshot)))
+        print("\n".join(_lines(machine.asked())))
         return 0
     return _print(machine, options.path)
 
@@ -68,7 +82,8 @@ def _lines(snapshot: Snapshot) -> list[str]:
 def _print(machine: Machine, target: str) -> int:
     """Print the bytes of ``target``, whatever header a guest would need for it."""
     path, query = split_target(target)
-    slot = machine.snapshot.layout.slots.get(path)
+    layout = machine.asked().layout
+    slot = layout.slots.get(path, layout.slots.get(layout.canonical(path)))
     if slot is None:
         print(f"no such path: {path}; without a path, render lists them all", file=sys.stderr)
         return 1
@@ -77,10 +92,14 @@ def _print(machine: Machine, target: str) -> int:
         body = answer.body
     else:
         request = Request("GET", path, query, HTTPHeaders())
-        body = asyncio.run(_computed(answer(request, machine))).body
+        outcome = asyncio.run(_computed(answer(request, machine)))
+        if isinstance(outcome, Refusal):
+            print(f"{path}: refused ({outcome})", file=sys.stderr)
+            return 1
+        body = outcome.body
     sys.stdout.buffer.write(body)
     return 0
 
 
-async def _computed(reply: Reply | Awaitable[Reply]) -> Reply:
-    return reply if isinstance(reply, Reply) else await reply
+async def _computed(outcome: Outcome | Awaitable[Outcome]) -> Outcome:
+    return outcome if isinstance(outcome, Reply | Refusal) else await outcome

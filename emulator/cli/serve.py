@@ -78,6 +78,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--proxy-secret-file", default="", metavar="FILE", help="what they sign with"
     )
+    parser.add_argument(
+        "--session-key",
+        default="",
+        metavar="FILE",
+        help="key of session tokens, for servers that should know each other's",
+    )
+    parser.add_argument(
+        "--identity-cert",
+        default="",
+        metavar="FILE",
+        help="certificate of signed identity documents, PEM",
+    )
+    parser.add_argument("--identity-key", default="", metavar="FILE", help="its key, PEM")
+    parser.add_argument(
+        "--allow-credential-process",
+        action="store_true",
+        help="run the programs that descriptions name to get credentials",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -98,6 +116,10 @@ def run(options: argparse.Namespace) -> int:
         issuer_url=options.issuer_url,
         proxies=tuple(options.proxy),
         proxy_secret_file=options.proxy_secret_file,
+        session_key=options.session_key,
+        identity_cert=options.identity_cert,
+        identity_key=options.identity_key,
+        allow_credential_process=options.allow_credential_process,
     )
     log.configure(config.log_level)
     source = open_source(config.instances, config.podinfo)
@@ -130,6 +152,6 @@ def _examples(url: str, machine: Machine) -> list[str]:
     lines = []
     for dialect, policy in switched_on(machine.instance.dialects):
         if dialect.example:
-            headers = "".join(f" -H '{header}'" for header in required(dialect, policy))
+            headers = "".join(f" -H {header}" for header in required(dialect, policy, url))
             lines.append(f"curl{headers} {url}{dialect.example}")
     return lines

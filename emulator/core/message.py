@@ -9,6 +9,10 @@ from typing import Protocol
 
 import msgspec
 
+from emulator.core.credentials import RoleCredentials
+from emulator.core.refusal import Refusal
+from emulator.core.session import Sessions
+from emulator.model.credentials import AwsCredentials
 from emulator.ports import Ports
 
 TEXT = "text/plain; charset=UTF-8"
@@ -43,6 +47,7 @@ class Reply(msgspec.Struct, frozen=True):
     """An answer as a dialect declares it; the area that it is given in adds its own headers.
 
     ``refusal`` labels one that a computed path gives in place of data (``core.policy.Refusal``).
+    With a ``hop_limit`` its packets live for so many hops, and it is the last on its connection.
     """
 
     status: int
@@ -50,6 +55,7 @@ class Reply(msgspec.Struct, frozen=True):
     type: str = TEXT
     headers: HeaderLines = ()
     refusal: str = ""
+    hop_limit: int = 0
 
 
 class Answer(msgspec.Struct, frozen=True, weakref=True):
@@ -114,6 +120,13 @@ class Services(Protocol):
         Raises ``TokenUnavailable`` when it is offered but cannot be had now.
         """
 
+    @property
+    def sessions(self) -> Sessions:
+        """Its session tokens."""
+
+    async def credentials(self, wanted: AwsCredentials) -> RoleCredentials:
+        """Give the credentials of a role; raise ``CredentialsUnavailable``."""
+
     def password(self) -> bytes:
         """Give what the guest posted as its password's ciphertext; empty if nothing yet."""
 
@@ -121,4 +134,6 @@ class Services(Protocol):
         """Keep it, durably; raises ``OSError``."""
 
 
-Live = Callable[[Request, Services], Reply | Awaitable[Reply]]
+# A refusal is answered as the area has it.
+Outcome = Reply | Refusal
+Live = Callable[[Request, Services], Outcome | Awaitable[Outcome]]

@@ -8,23 +8,21 @@ from http import HTTPStatus
 
 import msgspec
 
-from emulator.core.message import Answer, HeaderLines, Reply, Request, build
+from emulator.core.message import Answer, HeaderLines, Reply, Request, Services, build
+from emulator.core.refusal import Refusal
+from emulator.core.session import TOKEN_HEADER, TTL_HEADER
 
-
-class Refusal(StrEnum):
-    """Why a request was not answered with data: log field and metric label alike."""
-
-    UNKNOWN_VM = "unknown-vm"
-    PROXY_INCOMPLETE = "proxy-incomplete"
-    PROXY_FORGED = "proxy-forged"
-    DIALECT_OFF = "dialect-off"
-    HEADER_MISSING = "header-missing"
-    FORWARDED = "forwarded"
-    METHOD = "method"
-    NOT_FOUND = "not-found"
-    CONFLICT = "conflict"
-    BAD_BODY = "bad-body"
-    UNAVAILABLE = "unavailable"
+__all__ = [
+    "DEFAULTS",
+    "Area",
+    "Closed",
+    "CompiledArea",
+    "ForbidHeader",
+    "Refusal",
+    "RequireHeader",
+    "Rule",
+    "Session",
+]
 
 
 DEFAULTS: Mapping[Refusal, Reply] = {
@@ -39,12 +37,12 @@ DEFAULTS: Mapping[Refusal, Reply] = {
     Refusal.CONFLICT: Reply(409, b"409 Conflict\n"),
     Refusal.BAD_BODY: Reply(400, b"400 Bad Request\n"),
     Refusal.UNAVAILABLE: Reply(500, b"500 Internal Server Error\n"),
+    Refusal.ENDPOINT_OFF: Reply(403, b"403 Forbidden\n"),
+    Refusal.FORBIDDEN: Reply(403, b"403 Forbidden\n"),
+    Refusal.SESSION_MISSING: Reply(401, b"401 Unauthorized\n"),
+    Refusal.SESSION_INVALID: Reply(401, b"401 Unauthorized\n"),
+    Refusal.BAD_LIFETIME: Reply(400, b"400 Bad Request\n"),
 }
-
-
-def refuse(refusal: Refusal) -> Reply:
-    """Give the usual reply to ``refusal``, labelled, for a computed path."""
-    return msgspec.structs.replace(DEFAULTS[refusal], refusal=refusal)
 
 
 class RequireHeader(msgspec.Struct, frozen=True):
@@ -70,20 +68,42 @@ class ForbidHeader(msgspec.Struct, frozen=True):
         return self.refusal if request.headers.get_list(self.name) else None
 
 
-Rule = RequireHeader | ForbidHeader
+class Closed(msgspec.Struct, frozen=True):
+    """Refuse whatever is asked."""
+
+    refusal: Refusal = Refusal.ENDPOINT_OFF
+
+    def check(self, _request: Request) -> Refusal | None:
+        """Apply the rule."""
+        return self.refusal
+
+
+Rule = RequireHeader | ForbidHeader | Closed
+
+
+class Session(StrEnum):
+    """What an area makes of session tokens (contract 3.4); a bad one is refused by both.
+
+    An answer to a good one says how long it still lives.
+    """
+
+    OPTIONAL = "optional"
+    REQUIRED = "required"
 
 
 class Area(msgspec.Struct, frozen=True, kw_only=True):
     """Paths that live under one set of rules.
 
     ``prefixes`` are the paths, whole segments, below which even unknown names belong here (the
-    longest prefix wins). Rules are applied in their order, then the method (contract 9.3).
+    longest prefix wins). Rules are applied in their order, then ``session``, then the method
+    (contract 9.3).
     ``refusals`` overrides ``DEFAULTS``; ``headers`` are on every outcome.
     """
 
     name: str
     prefixes: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
+    session: Session | None = None
     methods: tuple[str, ...] = ("GET", "HEAD")
     refusals: Mapping[Refusal, Reply] = {}
     headers: HeaderLines = ()
@@ -92,7 +112,16 @@ class Area(msgspec.Struct, frozen=True, kw_only=True):
 class CompiledArea:
     """An area ready for requests: its gate, and every refusal as a built answer."""
 
-    __slots__ = ("_checks", "common", "dialect", "methods", "name", "prefixes", "refusals")
+    __slots__ = (
+        "_checks",
+        "common",
+        "dialect",
+        "methods",
+        "name",
+        "prefixes",
+        "refusals",
+        "session",
+    )
 
     def __init__(self, area: Area, dialect: str) -> None:
         """Build the answers of all refusals of ``area``, which belongs to ``dialect``."""
@@ -104,6 +133,7 @@ class CompiledArea:
         self._checks: tuple[Callable[[Request], Refusal | None], ...] = tuple(
             rule.check for rule in area.rules
         )
+        self.session = area.session
         allow = ("Allow", ", ".join(area.methods))
         self.refusals: dict[Refusal, Answer] = {}
         for refusal in Refusal:
@@ -112,10 +142,29 @@ class CompiledArea:
                 reply = msgspec.structs.replace(reply, headers=(*reply.headers, allow))
             self.refusals[refusal] = build(reply, area.headers)
 
-    def gate(self, request: Request) -> Refusal | None:
-        """Say why ``request`` may not be answered here, or None."""
+    def gate(self, request: Request, services: Services | None = None) -> Refusal | bytes:
+        """Say why ``request`` may not be answered here, or give header lines for its answer.
+
+        A stranger has no ``services``, and so no session.
+        """
         for check in self._checks:
             refusal = check(request)
             if refusal is not None:
                 return refusal
-        return None if request.method in self.methods else Refusal.METHOD
+        lines: Refusal | bytes = b""
+        if self.session is not None:
+            lines = _in_session(request, services, self.session)
+        if isinstance(lines, bytes) and request.method not in self.methods:
+            return Refusal.METHOD
+        return lines
+
+
+def _in_session(request: Request, services: Services | None, session: Session) -> Refusal | bytes:
+    tokens = request.headers.get_list(TOKEN_HEADER)
+    if not tokens:
+        return Refusal.SESSION_MISSING if session is Session.REQUIRED else b""
+    left = services.sessions.remaining(tokens[0]) if services is not None else None
+    return Refusal.SESSION_INVALID if left is None else b"%s: %d\r\n" % (_TTL, left)
+
+
+_TTL = TTL_HEADER.encode()

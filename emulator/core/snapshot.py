@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from weakref import WeakValueDictionary
 
 import msgspec
 
-from emulator.core.message import Answer, Live, Request
+from emulator.core.message import Answer, Live, Request, Services
 from emulator.core.policy import Area, CompiledArea, Refusal
 
 OFF = CompiledArea(Area(name="off"), "none")
@@ -24,7 +25,7 @@ class Row(msgspec.Struct, frozen=True):
 class Layout:
     """Which path leads to which slot under which area; machines of one shape share one object."""
 
-    __slots__ = ("__weakref__", "areas", "known", "prefixes", "slots")
+    __slots__ = ("__weakref__", "aliases", "areas", "known", "prefixes", "slots")
 
     def __init__(
         self,
@@ -32,12 +33,24 @@ class Layout:
         areas: tuple[CompiledArea, ...],
         prefixes: Mapping[str, CompiledArea],
         known: frozenset[str],
+        aliases: Mapping[str, str],
     ) -> None:
-        """Keep slots by path, areas by slot and by prefix, and every dialect's prefixes."""
+        """Keep slots by path, areas by slot and by prefix, and every dialect's prefixes.
+
+        Below a first segment that ``aliases`` names, what has no slot of its own is looked for
+        below the other one.
+        """
         self.slots = slots
         self.areas = areas
         self.prefixes = prefixes
         self.known = known
+        self.aliases = aliases
+
+    def canonical(self, path: str) -> str:
+        """Give the path under whose name an alias is kept, or ``path`` itself."""
+        first, slash, rest = path[1:].partition("/")
+        other = self.aliases.get(first)
+        return path if other is None else f"/{other}{slash}{rest}"
 
     def miss(self, path: str) -> tuple[CompiledArea, Refusal]:
         """Say which area a path without a slot belongs to, and how it is refused."""
@@ -53,11 +66,15 @@ class Layout:
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What a request gets, prebuilt or to be computed; ``refusal`` says why it is not data."""
+    """What a request gets, prebuilt or to be computed; ``refusal`` says why it is not data.
+
+    ``lines`` are header lines that only this answer has.
+    """
 
     area: CompiledArea
     answer: Answer | Live
     refusal: str | None = None
+    lines: bytes = b""
 
 
 class Snapshot:
@@ -70,20 +87,27 @@ class Snapshot:
         self.layout = layout
         self.answers = answers
 
-    def decide(self, request: Request) -> Decision:
-        """Apply contract 9.3, steps 2 to 7: persona, header rules, method, look-up."""
+    def decide(self, request: Request, services: Services | None = None) -> Decision:
+        """Apply contract 9.3, steps 2 to 7: persona, header rules, method, look-up.
+
+        ``services`` are those of the machine that asks, None for a stranger.
+        """
         layout = self.layout
-        slot = layout.slots.get(request.path)
+        path = request.path
+        slot = layout.slots.get(path)
         if slot is None:
-            area, missing = layout.miss(request.path)
-            refusal = area.gate(request) if area is not OFF else None
-            refusal = refusal or missing
+            path = layout.canonical(path)
+            slot = layout.slots.get(path)
+        if slot is None:
+            area, missing = layout.miss(path)
+            passed = area.gate(request, services) if area is not OFF else b""
+            refusal = passed if isinstance(passed, Refusal) else missing
             return Decision(area, area.refusals[refusal], refusal)
         area = layout.areas[slot]
-        refusal = area.gate(request)
-        if refusal is not None:
-            return Decision(area, area.refusals[refusal], refusal)
-        return Decision(area, self.answers[slot])
+        passed = area.gate(request, services)
+        if isinstance(passed, Refusal):
+            return Decision(area, area.refusals[passed], passed)
+        return Decision(area, self.answers[slot], None, passed)
 
 
 class Compiler:
@@ -96,7 +120,12 @@ class Compiler:
         self._layouts: WeakValueDictionary[object, Layout] = WeakValueDictionary()
         self._answers: WeakValueDictionary[object, Answer] = WeakValueDictionary()
 
-    def compile(self, rows: Iterable[Row], areas: Sequence[CompiledArea]) -> Snapshot:
+    def compile(
+        self,
+        rows: Iterable[Row],
+        areas: Sequence[CompiledArea],
+        aliases: Mapping[str, str] = MappingProxyType({}),
+    ) -> Snapshot:
         """Make the snapshot of ``rows``; where two rows claim a path, the first one has it."""
         slots: dict[str, int] = {}
         by_content: dict[object, int] = {}
@@ -112,7 +141,7 @@ class Compiler:
                 answers.append(answer)
                 slot_areas.append(row.area)
             slots[row.path] = by_content[content]
-        layout = self._layout(slots, tuple(slot_areas), areas)
+        layout = self._layout(slots, tuple(slot_areas), areas, aliases)
         return Snapshot(layout, tuple(answers))
 
     def _shared(self, answer: Answer | Live) -> Answer | Live:
@@ -122,8 +151,13 @@ class Compiler:
         return answer
 
     def _layout(
-        self, slots: dict[str, int], areas: tuple[CompiledArea, ...], on: Sequence[CompiledArea]
+        self,
+        slots: dict[str, int],
+        areas: tuple[CompiledArea, ...],
+        on: Sequence[CompiledArea],
+        aliases: Mapping[str, str],
     ) -> Layout:
+        # The areas that are on tell the dialects, and these their aliases.
         key = (tuple(slots.items()), tuple(map(id, areas)), tuple(map(id, on)))
         found = self._layouts.get(key)
         if found is None:
@@ -131,5 +165,5 @@ class Compiler:
             for area in on:
                 for prefix in area.prefixes:
                     prefixes.setdefault(prefix, area)
-            found = self._layouts[key] = Layout(slots, areas, prefixes, self._known)
+            found = self._layouts[key] = Layout(slots, areas, prefixes, self._known, aliases)
         return found

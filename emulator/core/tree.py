@@ -13,8 +13,9 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """How the directories below ``root`` (itself included) are listed.
 
     ``area`` governs the listings. ``sort`` orders entries by name, else they keep the order of
-    the leaves. ``slash`` ends child directories with one. In directories named in ``labelled``
-    a child directory that has a label reads ``key=label``. ``final_newline`` ends the body.
+    the leaves. ``slash`` ends child directories with one, but not in directories whose path is in
+    ``bare``. In directories named in ``labelled`` a child directory that has a label reads
+    ``key=label``. ``final_newline`` ends the body.
     """
 
     root: str
@@ -22,6 +23,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     type: str = TEXT
     sort: bool = True
     slash: bool = True
+    bare: tuple[str, ...] = ()
     labelled: tuple[str, ...] = ()
     final_newline: bool = False
 
@@ -67,11 +69,12 @@ def _text(
 ) -> str:
     base = directory.rstrip("/")
     labelled = base.rpartition("/")[2] in listing.labelled
+    slash = listing.slash and directory not in listing.bare
     lines = []
     for name in sorted(entries) if listing.sort else entries:
         label = labels.get(f"{base}/{name}") if labelled else None
         if label is not None:
             lines.append(f"{name}={label}")
         else:
-            lines.append(f"{name}/" if entries[name] and listing.slash else name)
+            lines.append(f"{name}/" if entries[name] and slash else name)
     return "\n".join(lines) + ("\n" if listing.final_newline else "")

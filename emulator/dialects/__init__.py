@@ -6,13 +6,14 @@ from collections.abc import Mapping
 
 import msgspec
 
-from emulator.dialects import ec2_v1, health, kubevirt, nocloud, openstack
-from emulator.dialects.base import Dialect
+from emulator.dialects import ec2, ec2_v1, health, kubevirt, nocloud, openstack
+from emulator.dialects.base import Dialect, SessionPolicy
+from emulator.model.instance import Instance
 from emulator.model.vocabulary import Vocabulary
 
 DIALECTS: dict[str, Dialect] = {
     module.DIALECT.name: module.DIALECT
-    for module in (health, nocloud, kubevirt, openstack, ec2_v1)
+    for module in (health, nocloud, kubevirt, openstack, ec2, ec2_v1)
 }
 
 VOCABULARY = Vocabulary(
@@ -21,6 +22,7 @@ VOCABULARY = Vocabulary(
         name: dialect.section for name, dialect in DIALECTS.items() if dialect.section is not None
     },
     default=("openstack", "kubevirt"),
+    rules={name: dialect.rules for name, dialect in DIALECTS.items()},
 )
 
 
@@ -28,11 +30,20 @@ def switched_on(
     chosen: Mapping[str, msgspec.Struct],
 ) -> list[tuple[Dialect, msgspec.Struct]]:
     """Give the dialects of a machine in the table's order, companions included, with policies."""
-    names = set(chosen)
+    names = {name for name, dialect in DIALECTS.items() if dialect.always}.union(chosen)
     for name in chosen:
         names.update(DIALECTS[name].brings)
+    for name in chosen:
+        names.difference_update(DIALECTS[name].replaces)
+    on = frozenset(names)
     return [
-        (dialect, chosen.get(name) or dialect.policy())
+        (dialect, dialect.settle(chosen.get(name) or dialect.policy(), on))
         for name, dialect in DIALECTS.items()
-        if dialect.always or name in names
+        if name in on
     ]
+
+
+def gives_tokens(instance: Instance) -> bool:
+    """Say whether any dialect of ``instance`` gives session tokens, whose answers are limited."""
+    policies = (policy for _, policy in switched_on(instance.dialects))
+    return any(isinstance(policy, SessionPolicy) and policy.gives_tokens for policy in policies)

@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from emulator.core.message import JSON, TEXT, Live
-from emulator.core.policy import Area, RequireHeader
+from emulator.core.policy import Area, RequireHeader, Session
+from emulator.core.session import TOKEN_HEADER, TTL_HEADER
+from emulator.core.timeline import Occurrence
 from emulator.core.tree import Listing
 from emulator.model.instance import Instance
+from emulator.model.mistake import Mistake
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an owner may set about a dialect of a machine; a dialect with choices extends it."""
+
+
+class SessionPolicy(Policy, frozen=True, kw_only=True):
+    """Choices about a dialect that gives session tokens."""
+
+    hop_limit: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=64,
+            description="Hops that an answer with a token travels: 1 reaches the machine itself, "
+            "2 also a container behind its own router.",
+        ),
+    ] = 1
+
+    @property
+    def gives_tokens(self) -> bool:
+        """Whether the dialect gives any under this policy."""
+        return True
 
 
 class Hint(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,12 +50,13 @@ class Hint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """What a dialect may look at: the machine, its choices, today (``YYYY-MM-DD``)."""
+    """What a dialect may look at: the machine, its choices, today (``YYYY-MM-DD``), its events."""
 
     instance: Instance
     policy: Any
     section: Any = None
     today: str = ""
+    occurrences: tuple[Occurrence, ...] = ()
 
 
 class Leaf(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +67,7 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True):
     ``tree`` the template gives a JSON object whose nested keys become leaves below each path;
     values are strings, numbers, or null for absent. Listings show it if ``listed``, and
     those above a directory in ``hidden`` do not show that one. ``newline`` ends a JSON document
-    with one.
+    with one. With ``seal`` the path gives a signature of the document, in that form.
     """
 
     paths: tuple[str, ...]
@@ -57,6 +81,15 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True):
     listed: bool = True
     hidden: tuple[str, ...] = ()
     newline: bool = False
+    seal: str = ""
+
+
+def _settled(policy: Policy, _names: frozenset[str]) -> Policy:
+    return policy
+
+
+def _no_rules(_instance: Instance) -> Iterable[Mistake]:
+    return ()
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,8 +97,14 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
 
     ``areas`` gives its rules for a policy (a pure function: equal policies share the result),
     ``leaves`` its documents, in the order of its listings. ``brings`` names companions that its
-    clients need. ``example`` is a path worth trying first. ``always`` serves it to every machine.
-    Templates that an owner adds appear in the ``extra`` directories.
+    clients need, ``replaces`` those that are not served beside it. ``example`` is a path worth
+    trying first. ``always`` serves it to every machine. Templates that an owner adds appear in the
+    ``extra`` directories.
+
+    ``settle`` gives the policy with what depends on the names of all dialects that are on,
+    ``rules`` the mistakes that only it can find in a description. First segments in ``aliases``
+    stand for others. With ``dated`` its documents say when they were rendered. Session tokens, if
+    it has any, are given at ``tokens_at``.
     """
 
     name: str
@@ -77,6 +116,12 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     section: type[msgspec.Struct] | None = None
     hint: Hint = Hint()
     brings: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
+    settle: Callable[[Any, frozenset[str]], Any] = _settled
+    rules: Callable[[Instance], Iterable[Mistake]] = _no_rules
+    aliases: Mapping[str, str] = {}
+    dated: bool = False
+    tokens_at: str = ""
     example: str = ""
     always: bool = False
     extra: tuple[str, ...] = ()
@@ -96,13 +141,22 @@ def eras(versions: Iterable[str], changes: Collection[str]) -> dict[str, tuple[s
     return found
 
 
+def key_label(name: str) -> str:
+    """Give a key's name for the listings of EC2's trees, which show it as ``0=name``.
+
+    afterburn splits a line at its only ``=``, cloud-init at every line break that Unicode has, and
+    cloud-init takes a final slash for a directory's.
+    """
+    return " ".join(name.replace("=", "").split()).rstrip("/") or "key"
+
+
 def content_type(name: str) -> str:
     """Give the content type of a document by its name's ending."""
     return JSON if name.endswith(".json") else TEXT
 
 
-def required(dialect: Dialect, policy: msgspec.Struct) -> list[str]:
-    """Give the header lines that the dialect's example must be asked with."""
+def required(dialect: Dialect, policy: msgspec.Struct, url: str) -> list[str]:
+    """Give the header lines that the example must be asked with at ``url``, quoted for a shell."""
     areas = [
         (prefix, area)
         for area in dialect.areas(policy)
@@ -110,4 +164,8 @@ def required(dialect: Dialect, policy: msgspec.Struct) -> list[str]:
         if dialect.example.startswith(prefix)
     ]
     _, area = max(areas, key=lambda found: len(found[0]))
-    return [f"{rule.name}: {rule.value}" for rule in area.rules if isinstance(rule, RequireHeader)]
+    lines = [f"'{rule.name}: {rule.value}'" for rule in area.rules if type(rule) is RequireHeader]
+    if area.session is Session.REQUIRED:
+        wish = f"curl -s -X PUT -H '{TTL_HEADER}: 60' {url}{dialect.tokens_at}"
+        lines.append(f'"{TOKEN_HEADER}: $({wish})"')
+    return lines

@@ -16,7 +16,7 @@ from msgspec import Meta
 from emulator.core.message import Reply
 from emulator.core.policy import Area, Refusal
 from emulator.core.tree import Listing
-from emulator.dialects.base import Dialect, Leaf, Policy, View, eras
+from emulator.dialects.base import Dialect, Leaf, Policy, View, eras, key_label
 from emulator.model.instance import Instance
 from emulator.model.links import local_addresses, public_addresses
 
@@ -105,19 +105,10 @@ def _facts(instance: Instance) -> dict[str, object]:
         "instance_id": f"i-{digits[:8]}",
         "reservation_id": f"r-{digits[-8:]}",
         "ami_id": f"ami-{crc32(instance.image.encode()):08x}",
-        "labels": {key.name: _label(key.name) for key in instance.public_keys},
+        "labels": {key.name: key_label(key.name) for key in instance.public_keys},
         "local_ipv4": local_addresses(instance, 4)[:1],
         "public_ipv4": public_addresses(instance, 4)[:1],
     }
-
-
-def _label(name: str) -> str:
-    """Give a key's name for the listing that shows it as ``0=name``.
-
-    afterburn splits a line at its only ``=``, cloud-init at every line break that Unicode has, and
-    cloud-init takes a final slash for a directory's.
-    """
-    return " ".join(name.replace("=", "").split()).rstrip("/") or "key"
 
 
 DIALECT = Dialect(

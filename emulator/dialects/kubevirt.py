@@ -10,19 +10,23 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_interface
+from typing import Annotated, Literal
 from urllib.parse import parse_qs
 
 import msgspec
+from msgspec import Meta
 
 from emulator.core.message import JSON, Reply, Request, Services
 from emulator.core.paths import normalise
-from emulator.core.policy import Area, ForbidHeader, Refusal, RequireHeader
+from emulator.core.policy import Area, ForbidHeader, Refusal, RequireHeader, Session
+from emulator.core.session_endpoint import METHODS, SessionEndpoint
 from emulator.core.tree import Listing
-from emulator.dialects.base import Dialect, Leaf, Policy, View
+from emulator.dialects.base import Dialect, Leaf, SessionPolicy, View
 from emulator.model.instance import AUTOMATIC, Instance, Interface
 from emulator.model.links import local_addresses, public_addresses
 
 _ROOT = "/imds/v1"
+_TOKENS_AT = "/v1/api/token"
 
 # What Go's encoder makes of a time.Time that was never set; kubevirt-imds sends it for a token
 # whose end it cannot read.
@@ -31,6 +35,23 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 # What a URL gives a meaning of its own (RFC 3986, 2.1 and 3).
 _SPECIAL = frozenset("%?#")
+
+
+class KubeVirtPolicy(SessionPolicy, frozen=True, kw_only=True):
+    """Choices about the native dialect."""
+
+    tokens: Annotated[
+        Literal["off", "optional", "required"],
+        Meta(
+            description="Whether it takes EC2's session tokens, which `PUT /v1/api/token` then "
+            "gives as well; kubevirt-imds knows none."
+        ),
+    ] = "off"
+
+    @property
+    def gives_tokens(self) -> bool:
+        """Whether the dialect gives any under this policy."""
+        return self.tokens != "off"
 
 
 class _Token(msgspec.Struct, frozen=True):
@@ -61,16 +82,41 @@ _REFUSALS = {
     Refusal.FORWARDED: _error(400, "forwarded_request", "X-Forwarded-For header is not allowed"),
     Refusal.METHOD: _text(405, b"Method not allowed"),
     Refusal.NOT_FOUND: _text(404, b"404 page not found"),
+    Refusal.SESSION_MISSING: _error(
+        401, "missing_session_token", "X-aws-ec2-metadata-token header is required"
+    ),
+    Refusal.SESSION_INVALID: _error(
+        401, "invalid_session_token", "the session token is not good for this VM, or no more"
+    ),
+    Refusal.BAD_LIFETIME: _error(
+        400,
+        "bad_lifetime",
+        "X-aws-ec2-metadata-token-ttl-seconds header must be 1 to 21600 seconds",
+    ),
     Refusal.UNAVAILABLE: _error(500, "token_unavailable", "Failed to read ServiceAccount token"),
 }
 _RULES = (RequireHeader("Metadata", "true"), ForbidHeader("X-Forwarded-For"))
 
 
-def _areas(_policy: Policy) -> tuple[Area, ...]:
+def _areas(policy: KubeVirtPolicy) -> tuple[Area, ...]:
+    session = Session(policy.tokens) if policy.gives_tokens else None
     return (
-        Area(name="kubevirt", prefixes=("/v1", "/imds"), rules=_RULES, refusals=_REFUSALS),
+        Area(
+            name="kubevirt",
+            prefixes=("/v1", "/imds"),
+            rules=_RULES,
+            session=session,
+            refusals=_REFUSALS,
+        ),
         # kubevirt-imds has no HEAD, and its tests say so (contract 6.1).
-        Area(name="kubevirt-get", methods=("GET",), rules=_RULES, refusals=_REFUSALS),
+        Area(
+            name="kubevirt-get",
+            methods=("GET",),
+            rules=_RULES,
+            session=session,
+            refusals=_REFUSALS,
+        ),
+        Area(name="kubevirt-session", methods=METHODS, rules=_RULES, refusals=_REFUSALS),
     )
 
 
@@ -111,6 +157,10 @@ def _leaves(view: View) -> Iterable[Leaf]:
     instance = view.instance
     audiences = tuple(token.audience for token in instance.tokens if token.audience)
     yield Leaf(paths=("/v1/token",), area="kubevirt-get", live=TokenEndpoint(audiences))
+    policy = view.policy
+    if policy.gives_tokens:
+        live = SessionEndpoint(policy.hop_limit)
+        yield Leaf(paths=(_TOKENS_AT,), area="kubevirt-session", live=live)
     yield _document("/v1/identity", "identity", "kubevirt-get")
     yield _document("/v1/instance", "instance", "kubevirt", audiences=audiences)
     yield _document("/v1/instance/schema", "instance-schema", "kubevirt")
@@ -197,6 +247,8 @@ DIALECT = Dialect(
     areas=_areas,
     leaves=_leaves,
     listings=(Listing(root=_ROOT, area="kubevirt"),),
+    policy=KubeVirtPolicy,
+    tokens_at=_TOKENS_AT,
     example="/v1/instance",
     extra=("/v1/",),
     extra_area="kubevirt",

@@ -13,8 +13,8 @@ from uuid import UUID, uuid5
 import msgspec
 from msgspec import Meta
 
-from emulator.core.message import JSON, TEXT, Reply, Request, Services
-from emulator.core.policy import DEFAULTS, Area, Refusal, refuse
+from emulator.core.message import JSON, TEXT, Outcome, Reply, Request, Services
+from emulator.core.policy import DEFAULTS, Area, Refusal
 from emulator.core.tree import Listing
 from emulator.dialects.base import Dialect, Hint, Leaf, Policy, View, eras
 from emulator.errors import ConfigError, Problem
@@ -56,8 +56,6 @@ MAX_PASSWORD = 4 * 255
 CLOSED = b"closed"
 
 _HTML = "text/html; charset=UTF-8"
-_CONFLICT = refuse(Refusal.CONFLICT)
-_TOO_LONG = refuse(Refusal.BAD_BODY)
 
 
 class OpenStackPolicy(Policy, frozen=True, kw_only=True):
@@ -178,22 +176,22 @@ def _network_facts(instance: Instance) -> dict[str, object]:
     }
 
 
-def _password(request: Request, services: Services) -> Reply:
+def _password(request: Request, services: Services) -> Outcome:
     """Take the guest's encrypted password once, and show it (contract 1.4)."""
     stored = services.password()
     if request.method != "POST":
         return Reply(200, stored, _HTML)
     if stored:
-        return _CONFLICT
+        return Refusal.CONFLICT
     if len(request.body) > MAX_PASSWORD:
-        return _TOO_LONG
+        return Refusal.BAD_BODY
     services.set_password(request.body)
     return Reply(200, b"", _HTML)
 
 
-def _closed(request: Request, _services: Services) -> Reply:
+def _closed(request: Request, _services: Services) -> Outcome:
     """Answer as if a password had been posted."""
-    return _CONFLICT if request.method == "POST" else Reply(200, CLOSED, _HTML)
+    return Refusal.CONFLICT if request.method == "POST" else Reply(200, CLOSED, _HTML)
 
 
 DIALECT = Dialect(

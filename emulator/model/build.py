@@ -51,7 +51,11 @@ def build(root: Node, vocabulary: Vocabulary, outside: Outside) -> Built:
     """
     decoder = Decoder(outside, CONTENT)
     instance, broken = _decode(decoder, root, vocabulary)
-    for mistake in validate.mistakes(instance, frozenset(decoder.places), broken):
+    found = [*validate.mistakes(instance, frozenset(decoder.places), broken)]
+    if not decoder.problems:
+        for name in instance.dialects:
+            found.extend(vocabulary.rules[name](instance) if name in vocabulary.rules else ())
+    for mistake in found:
         node, below = _nearest(decoder.places, mistake.path)
         decoder.refuse(node, mistake.found, mistake.allowed, below)
     if decoder.problems:

@@ -29,11 +29,12 @@ class Outside(msgspec.Struct, frozen=True):
     """How a document's references are followed; its source knows where they start.
 
     ``read(path, limit)`` gives the bytes of a file of at most ``limit`` bytes, ``locate(path)`` an
-    absolute path; both raise ``Unfit``.
+    absolute path; both raise ``Unfit``. ``programs`` says whether it may name any to be run.
     """
 
     read: Callable[[str, int], bytes]
     locate: Callable[[str], str]
+    programs: bool = True
 
 
 class Decoder:
@@ -58,13 +59,25 @@ class Decoder:
         if isinstance(kind, inspect.Metadata):
             inner, extra = kind.type, kind.extra or {}
         try:
-            return _DECODE[type(inner)](self, node, inner, path, extra)
+            value = _DECODE[type(inner)](self, node, inner, path, extra)
         except Unfit as bad:
             said = extra.get("allowed", bad.allowed)
             if isinstance(inner, inspect.StrType) and isinstance(node.value, bool | int | float):
                 said += " (quote it)"
             found = "a value that is not shown" if extra.get("secret") else bad.found
             return self.refuse(node, found, said)
+        return self._followed(node, value, extra) if extra and value else value
+
+    def _followed(self, node: Node, value: Any, extra: Extra) -> Any:  # noqa: ANN401
+        """Give ``value``, a path as an absolute one; refuse what its source must not name."""
+        if value is BROKEN:
+            return BROKEN
+        if extra.get("runs") and not self.outside.programs:
+            return self.refuse(node, "a program", "none where this is written")
+        try:
+            return self.outside.locate(value) if extra.get("located") else value
+        except Unfit as bad:
+            return self.refuse(node, bad.found, bad.allowed)
 
     def refuse(self, node: Node, found: str, said: str, below: str = "") -> object:
         """Note a problem at ``node`` and give ``BROKEN``; the last one ends the reading."""

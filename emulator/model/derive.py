@@ -14,6 +14,7 @@ from uuid import UUID, uuid5
 
 from msgspec.structs import replace
 
+from emulator.model.events import completed
 from emulator.model.instance import Instance
 from emulator.model.network import AUTOMATIC, Interface
 
@@ -64,11 +65,16 @@ def complete(instance: Instance) -> Instance:
     links = _links(instance.interfaces)
     placement = instance.placement
     peer = instance.peer
+    uuid = str(UUID(instance.uuid)) if instance.uuid else _uuid(instance)
     given = peer.addresses or (() if peer.socket else _static(links))
     return replace(
         instance,
         hostname=instance.hostname or _hostname(instance.name),
-        uuid=str(UUID(instance.uuid)) if instance.uuid else _uuid(instance),
+        uuid=uuid,
+        events=tuple(
+            completed(event, uuid5(UUID(uuid), f"event {index}").hex[:17])
+            for index, event in enumerate(instance.events)
+        ),
         project=instance.project or _project(instance.namespace),
         placement=replace(placement, zone=placement.zone or f"{placement.region}a"),
         interfaces=links,

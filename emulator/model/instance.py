@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from emulator.model.events import Event
 from emulator.model.network import (
     AUTOMATIC,
     HOST_PATTERN,
@@ -29,6 +30,7 @@ __all__ = [
     "AUTOMATIC",
     "Bond",
     "Content",
+    "Event",
     "File",
     "Instance",
     "Interface",
@@ -264,6 +266,27 @@ class Instance(Value, frozen=True):
         tuple[Token, ...],
         Meta(max_length=64, description="ServiceAccount tokens it may ask for."),
     ] = (Token(),)
+    events: Annotated[
+        tuple[Event, ...],
+        Meta(max_length=64, description="What happens to it while it runs, and when."),
+    ] = ()
+    launched: Annotated[
+        str,
+        Meta(
+            pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$",
+            description="When it was launched, in UTC; the default holds everywhere, since "
+            "nothing in a description comes from the clock.",
+            extra={"allowed": "a time in UTC such as 2026-01-31T08:00:00Z"},
+        ),
+    ] = "2026-01-01T00:00:00Z"
+    session_epoch: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=2**31 - 1,
+            description="Another number makes all session tokens void that it was given before.",
+        ),
+    ] = 0
     peer: Annotated[Peer, Meta(description="How it is told apart from others.")] = Peer()
     dialects: Annotated[
         dict[str, msgspec.Struct],

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from emulator.model import events
 from emulator.model.instance import MIB, Instance
 from emulator.model.mistake import Mistake, again, numbered
 from emulator.model.rules_keys import public_keys
@@ -75,6 +76,18 @@ def _peer(instance: Instance, _written: frozenset[str]) -> Iterator[Mistake]:
         yield Mistake.at("peer.socket", instance.peer.socket, allowed)
 
 
+def _events(instance: Instance, _written: frozenset[str]) -> Iterator[Mistake]:
+    yield from events.mistakes(instance.events)
+
+
+def _launched(instance: Instance, _written: frozenset[str]) -> Iterator[Mistake]:
+    try:
+        events.moment(instance.launched)
+    except ValueError as error:
+        allowed = f"a time of the calendar ({error})"
+        yield Mistake.at("launched", instance.launched, allowed)
+
+
 _RULES: dict[str, Rule] = {
     "hostname": _hostname,
     "public_keys": public_keys,
@@ -82,5 +95,7 @@ _RULES: dict[str, Rule] = {
     "files": _files,
     "vendor_data2": _vendor_data2,
     "tokens": _tokens,
+    "events": _events,
+    "launched": _launched,
     "peer": _peer,
 }

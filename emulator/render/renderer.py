@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator
+from email.utils import formatdate
 from typing import TypeVar
 
 import msgspec
@@ -12,12 +13,14 @@ from emulator.core.fresh import SEED_PLACEHOLDER, Seeded
 from emulator.core.message import JSON, Answer, Live, Reply, build
 from emulator.core.policy import CompiledArea
 from emulator.core.snapshot import Compiler, Row, Snapshot
+from emulator.core.timeline import Occurrence
 from emulator.core.tree import Node, directories
 from emulator.dialects import DIALECTS, switched_on
 from emulator.dialects.base import Dialect, Leaf, Policy, View, content_type
 from emulator.errors import ConfigError, Problem
 from emulator.model.instance import Content, File, Instance
 from emulator.ports import Ports
+from emulator.render.sealed import Seal, Sealed, unsigned
 from emulator.render.templates import Templates
 
 Areas = dict[str, CompiledArea]
@@ -27,11 +30,15 @@ T = TypeVar("T")
 class Renderer:
     """Makes snapshots; keeps what machines share."""
 
-    def __init__(self, templates: Templates, ports: Ports) -> None:
-        """Render with ``templates``; ``ports`` tells today's date. Raises ``ConfigError``."""
+    def __init__(self, templates: Templates, ports: Ports, seal: Seal = unsigned) -> None:
+        """Render with ``templates``; ``ports`` tells the date, ``seal`` signs what is asked for.
+
+        Raises ``ConfigError``.
+        """
         templates.check(DIALECTS)
         self._templates = templates
         self._ports = ports
+        self._seal = seal
         self._areas: dict[tuple[str, msgspec.Struct], Areas] = {}
         known = frozenset(
             prefix
@@ -41,9 +48,29 @@ class Renderer:
         )
         self._compiler = Compiler(known)
 
-    def snapshot(self, instance: Instance) -> Snapshot:
-        """Render all documents of ``instance``; raise ``ConfigError`` for what cannot be."""
-        return self._compiler.compile(*self._rows(instance))
+    def snapshot(self, instance: Instance, occurrences: tuple[Occurrence, ...] = ()) -> Snapshot:
+        """Render all documents of ``instance`` as they are while its events are ``occurrences``.
+
+        Raises ``ConfigError`` for what cannot be.
+        """
+        instance = self._expanded(instance)
+        rows: list[Row] = []
+        areas: list[CompiledArea] = []
+        aliases: dict[str, str] = {}
+        today = dt.datetime.fromtimestamp(self._ports.wall(), dt.UTC).date().isoformat()
+        for dialect, policy in switched_on(instance.dialects):
+            view = View(
+                instance=instance,
+                policy=policy,
+                section=instance.sections.get(dialect.name),
+                today=today,
+                occurrences=occurrences,
+            )
+            compiled = self._compiled_areas(dialect, policy)
+            rows.extend(self._dialect(dialect, view, compiled).all())
+            areas.extend(compiled.values())
+            aliases.update(dialect.aliases)
+        return self._compiler.compile(rows, areas, aliases)
 
     def anyone(self) -> Snapshot:
         """Render what is served to whoever asks, known or not."""
@@ -53,26 +80,14 @@ class Renderer:
         for dialect in DIALECTS.values():
             if dialect.always:
                 compiled = self._compiled_areas(dialect, view.policy)
-                rows.extend(_DialectRows(self._templates, dialect, view, compiled).all())
+                rows.extend(self._dialect(dialect, view, compiled).all())
                 areas.extend(compiled.values())
         return self._compiler.compile(rows, areas)
 
-    def _rows(self, instance: Instance) -> tuple[list[Row], list[CompiledArea]]:
-        instance = self._expanded(instance)
-        today = dt.datetime.fromtimestamp(self._ports.wall(), dt.UTC).date()
-        rows: list[Row] = []
-        areas: list[CompiledArea] = []
-        for dialect, policy in switched_on(instance.dialects):
-            view = View(
-                instance=instance,
-                policy=policy,
-                section=instance.sections.get(dialect.name),
-                today=today.isoformat(),
-            )
-            compiled = self._compiled_areas(dialect, policy)
-            rows.extend(_DialectRows(self._templates, dialect, view, compiled).all())
-            areas.extend(compiled.values())
-        return rows, areas
+    def _dialect(self, dialect: Dialect, view: View, areas: Areas) -> _DialectRows:
+        date = formatdate(self._ports.wall(), usegmt=True) if dialect.dated else ""
+        means = _Means(self._templates, self._seal, date)
+        return _DialectRows(means, dialect, view, areas)
 
     def _compiled_areas(self, dialect: Dialect, policy: msgspec.Struct) -> Areas:
         key = (dialect.name, policy)
@@ -103,14 +118,24 @@ class Renderer:
         return Content(data=data)
 
 
+class _Means(msgspec.Struct, frozen=True):
+    """What documents are made with; ``date`` is what they say of their age, if anything."""
+
+    templates: Templates
+    seal: Seal
+    date: str
+
+
 class _DialectRows:
     """The rows of one dialect for one machine."""
 
-    def __init__(self, templates: Templates, dialect: Dialect, view: View, areas: Areas) -> None:
-        self._templates = templates
+    def __init__(self, means: _Means, dialect: Dialect, view: View, areas: Areas) -> None:
+        self._templates = means.templates
+        self._seal = means.seal
         self._dialect = dialect
         self._view = view
         self._areas = areas
+        self._headers = (("Last-Modified", means.date),) if means.date else ()
         self._nodes: list[Node] = []
 
     def all(self) -> Iterator[Row]:
@@ -128,7 +153,7 @@ class _DialectRows:
             )
         for listing in self._dialect.listings:
             for path, body in directories(self._nodes, listing):
-                reply = Reply(200, body, listing.type)
+                reply = self._ok(body, listing.type)
                 yield from self._rows([path], listing.area, reply)
 
     def _leaf(self, leaf: Leaf) -> Iterator[Row]:
@@ -141,10 +166,15 @@ class _DialectRows:
 
     def _document(self, leaf: Leaf) -> Reply | Live:
         if leaf.body is not None:
-            return Reply(200, leaf.body, leaf.type)
+            return self._ok(leaf.body, leaf.type)
         body = self._rendered(leaf)
+        if leaf.seal:
+            return Sealed(self._seal, leaf.seal, self._ok(body, leaf.type))
         before, found, after = body.partition(SEED_PLACEHOLDER.encode())
-        return Seeded(before, after, leaf.type) if found else Reply(200, body, leaf.type)
+        return Seeded(before, after, leaf.type) if found else self._ok(body, leaf.type)
+
+    def _ok(self, body: bytes, content_type: str) -> Reply:
+        return Reply(200, body, content_type, self._headers)
 
     def _rendered(self, leaf: Leaf) -> bytes:
         view = self._view
@@ -176,7 +206,7 @@ class _DialectRows:
                 marked = tuple((f"{root}{where}", label) for where, label in labels)
                 self._nodes.append(Node(root + path, leaf.listed, marked, leaf.hidden))
             paths = [root + path for root in leaf.paths]
-            yield from self._rows(paths, leaf.area, Reply(200, value.encode(), leaf.type))
+            yield from self._rows(paths, leaf.area, self._ok(value.encode(), leaf.type))
 
     def _rows(self, paths: Iterable[str], area: str, content: Reply | Live) -> Iterator[Row]:
         """Give a row for each path; what they answer is built once."""

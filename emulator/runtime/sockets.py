@@ -148,3 +148,16 @@ def _reason(error: OSError) -> str:
     if error.errno == errno.EADDRNOTAVAIL:
         return "this machine does not have that address"
     return error.strerror or str(error)
+
+
+def limit_hops(connection: socket.socket, hops: int) -> None:
+    """Let what is sent on ``connection`` from now on, again and again if need be, live ``hops``.
+
+    Over a unix socket there are none to count.
+    """
+    if connection.family == socket.AF_UNIX:
+        return
+    # An IPv6 socket may carry IPv4, whose packets have a limit of their own.
+    connection.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, hops)
+    if connection.family == socket.AF_INET6:
+        connection.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, hops)

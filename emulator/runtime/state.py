@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -35,6 +35,24 @@ class State:
 
     def save(self, name: str, data: bytes) -> None:
         """Keep ``data`` as ``name``, durably; raise ``OSError``."""
+        with self._written(name, data) as partial:
+            partial.rename(self.path(name))
+
+    def settle(self, name: str, data: bytes) -> bytes:
+        """Keep ``data`` unless there is a ``name`` already; give what is kept; raise ``OSError``.
+
+        Of several processes that begin at once, all get what the first one kept.
+        """
+        found = self.load(name)
+        if found is not None:
+            return found
+        with self._written(name, data) as partial, suppress(FileExistsError):
+            os.link(partial, self.path(name))
+        return self.path(name).read_bytes()
+
+    @contextmanager
+    def _written(self, name: str, data: bytes) -> Iterator[Path]:
+        """Give a file that holds ``data`` beside where ``name`` is to be."""
         target = self.path(name)
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.{os.getpid()}")
@@ -44,7 +62,7 @@ class State:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            partial.rename(target)
+            yield partial
             _flush(target.parent)
         finally:
             with suppress(FileNotFoundError):

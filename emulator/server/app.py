@@ -12,14 +12,16 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from emulator.dialects import VOCABULARY
+from emulator.credentials import Credentials
+from emulator.dialects import VOCABULARY, gives_tokens
 from emulator.errors import ConfigError, Problem, StartError
 from emulator.model.config import DEFAULT_LISTEN, ServeConfig
 from emulator.observe.access import AccessLog
 from emulator.ports import Ports
 from emulator.render import Renderer, Templates
-from emulator.runtime import descriptors
+from emulator.runtime import descriptors, session_key
 from emulator.runtime.notify import notify
+from emulator.runtime.session_key import SessionKey
 from emulator.runtime.sockets import inherited, parse
 from emulator.runtime.state import State, default_directory
 from emulator.runtime.tasks import spawn
@@ -32,12 +34,15 @@ from emulator.server.machine import Backing
 from emulator.server.operator import Operator, Page, Readiness, check_exposure
 from emulator.server.proxy import Proxies
 from emulator.server.reload import Reloader, Source
+from emulator.signing import Signer
 from emulator.tokens import Tokens
 
 _log = logging.getLogger("imds")
 
 # Descriptors beside connections: listeners, logs, files that are being read.
 _SPARE = 64
+
+_NAMED = 5
 
 
 class Server:
@@ -54,7 +59,27 @@ class Server:
         self._again = asyncio.Event()
         state = State(config.state or default_directory(environ))
         self._tokens = Tokens(ports, state, config.issuer_url)
-        self._backing = Backing(self._renderer(), self._tokens.token, state, ports)
+        self._signer = Signer(ports, state, config.identity_cert, config.identity_key)
+        if config.identity_cert or config.identity_key:
+            # Now, not when a guest asks: a mistake stops the start.
+            _ = self._signer.certificate()
+        given = session_key.read(ports, config.session_key) if config.session_key else b""
+        key = SessionKey(ports, state, given)
+        self._backing = Backing(
+            renderer=self._renderer(),
+            tokens=self._tokens.token,
+            credentials=Credentials(
+                ports,
+                key,
+                self._tokens.token,
+                spawn=spawn,
+                processes=config.allow_credential_process,
+            ),
+            session_key=key,
+            state=state,
+            ports=ports,
+            start=ports.wall(),
+        )
         where = str(Path(config.podinfo or config.instances).absolute())
         self._reloader = Reloader(
             source,
@@ -83,6 +108,16 @@ class Server:
         self._readiness.set("sockets", self.doors.follow_fleet())
         self._readiness.set("descriptions", self._reloader.problem)
         self._readiness.set("listeners", "")
+        if any(door.address.path for door in self.doors):
+            self._name_unlimited()
+
+    def _name_unlimited(self) -> None:
+        """Say whose hop limits cannot act: a unix socket has no hops."""
+        names = [m.instance.name for m in self.hub.fleet.machines if gives_tokens(m.instance)]
+        if names:
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            who = ", ".join(names[:_NAMED]) + more
+            _log.warning("hop limits do not act on unix sockets, nor behind one: %s", who)
 
     async def run(self, announce: Callable[[], None]) -> None:
         """Start, call ``announce``, serve until SIGTERM or SIGINT, drain."""
@@ -138,7 +173,7 @@ class Server:
             self._readiness.set(cause, "")
 
     def _renderer(self) -> Renderer:
-        return Renderer(Templates(self._config.templates), self._ports)
+        return Renderer(Templates(self._config.templates), self._ports, self._signer.seal)
 
     async def _prepare(self) -> None:
         try:

@@ -18,13 +18,14 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
-from emulator.core.message import Answer, Live, Reply, Request, build
+from emulator.core.message import Answer, Live, Outcome, Reply, Request, build
 from emulator.core.paths import split_target
 from emulator.core.policy import CompiledArea, Refusal
 from emulator.core.snapshot import OFF, Decision, Snapshot
 from emulator.errors import ConfigError, ImdsError
 from emulator.observe.access import Observation, Observer, bounded
 from emulator.ports import Ports
+from emulator.runtime.sockets import limit_hops
 from emulator.runtime.tasks import spawn
 from emulator.server.fleet import Fleet
 from emulator.server.listeners import Heard
@@ -139,17 +140,19 @@ class Exchange(Heard):
         found = front.hub.fleet.find(front.socket, address, self._headers)
         if isinstance(found, Refusal):
             request = Request(self._line.method, path, query, self._headers, b"", address)
-            self._send(request, "", self._to_stranger(request, found), None)
+            decision = self._to_stranger(request, found)
+            assert isinstance(decision.answer, Answer)  # noqa: S101 - anyone's are all prebuilt
+            self._send(request, "", decision, decision.answer)
             return
         machine, headers = found
         request = Request(self._line.method, path, query, headers, self._body, address)
         try:
-            decision = machine.snapshot.decide(request)
+            decision = machine.asked().decide(request, machine)
         except ConfigError:
             self._failed(request, machine, OFF)
             return
         if isinstance(decision.answer, Answer):
-            self._send(request, machine.instance.name, decision, None)
+            self._send(request, machine.instance.name, decision, decision.answer)
         else:
             self._live(request, machine, decision, decision.answer)
 
@@ -167,10 +170,10 @@ class Exchange(Heard):
         except Exception:  # noqa: BLE001 - whatever fails, the guest gets its dialect's error
             self._failed(request, machine, decision.area)
             return
-        if isinstance(reply, Reply):
-            self._reply(request, machine, decision.area, reply)
+        if isinstance(reply, Reply | Refusal):
+            self._reply(request, machine, decision, reply)
         else:
-            work = self._wait(request, machine, decision.area, reply)
+            work = self._wait(request, machine, decision, reply)
             self._waiting = spawn(work, f"answer to {bounded(request.path)}")
             # From here on Tornado tells of a hang-up only to who asks for it.
             self._connection.set_close_callback(self.on_connection_close)
@@ -179,15 +182,15 @@ class Exchange(Heard):
         self,
         request: Request,
         machine: Machine,
-        area: CompiledArea,
-        pending: Awaitable[Reply],
+        decision: Decision,
+        pending: Awaitable[Outcome],
     ) -> None:
         try:
             reply = await pending
         except Exception:  # noqa: BLE001 - as in _live
-            self._failed(request, machine, area)
+            self._failed(request, machine, decision.area)
         else:
-            self._reply(request, machine, area, reply)
+            self._reply(request, machine, decision, reply)
 
     def _failed(self, request: Request, machine: Machine, area: CompiledArea) -> None:
         error = sys.exception()
@@ -197,30 +200,54 @@ class Exchange(Heard):
         _log.error("%s: %s %s: %s", *where, error, exc_info=unexpected)
         answer = area.refusals[Refusal.UNAVAILABLE]
         decision = Decision(area, answer, Refusal.UNAVAILABLE)
-        self._send(request, machine.instance.name, decision, None)
+        self._send(request, machine.instance.name, decision, answer)
 
-    def _reply(self, request: Request, machine: Machine, area: CompiledArea, reply: Reply) -> None:
+    def _reply(
+        self, request: Request, machine: Machine, decision: Decision, reply: Outcome
+    ) -> None:
+        area = decision.area
+        vm = machine.instance.name
+        if isinstance(reply, Refusal):
+            answer = area.refusals[reply]
+            self._send(request, vm, Decision(area, answer, reply), answer)
+            return
         answer = build(reply, area.common)
-        self._send(request, machine.instance.name, Decision(area, answer, reply.refusal), answer)
+        told = Decision(area, answer, reply.refusal, decision.lines)
+        self._send(request, vm, told, answer, reply.hop_limit)
 
-    def _send(self, request: Request, vm: str, decision: Decision, built: Answer | None) -> None:
-        answer = built or decision.answer
-        assert isinstance(answer, Answer)  # noqa: S101 - live ones were computed before
+    def _send(
+        self, request: Request, vm: str, decision: Decision, answer: Answer, hop_limit: int = 0
+    ) -> None:
         connection = self._connection
         hub = self._front.hub
         body = b"" if request.method == "HEAD" else answer.body
-        rest = (len(answer.body), hub.date(), self._fate())
-        head = b"%sContent-Length: %d\r\n%s%s\r\n" % (answer.head, *rest)
-        if len(body) < _LARGE:
-            _ = connection.write(head + body)
+        fate = b"Connection: close\r\n" if hop_limit else self._fate()
+        rest = (len(answer.body), decision.lines, hub.date(), fate)
+        head = b"%sContent-Length: %d\r\n%s%s%s\r\n" % (answer.head, *rest)
+        if hop_limit:
+            self._last(head + body, hop_limit)
         else:
-            # Not joined: a body is kept once, however many connections are slow to take it.
-            _ = connection.write(head)
-            _ = connection.write(body)
-        connection.finish()
+            if len(body) < _LARGE:
+                _ = connection.write(head + body)
+            else:
+                # Not joined: a body is kept once, however many connections are slow to take it.
+                _ = connection.write(head)
+                _ = connection.write(body)
+            connection.finish()
         hub.ended()
         if hub.observer is not None:
             hub.observer(self._observation(request, vm, decision, answer, len(body)))
+
+    def _last(self, data: bytes, hop_limit: int) -> None:
+        """Send what may travel ``hop_limit`` hops, and nothing after it.
+
+        The limit stays for good: the kernel sends a lost packet anew under the limit of that
+        moment, and a guest's neighbour that waits for it would have the token.
+        """
+        connection = self._connection
+        limit_hops(connection.stream.socket, hop_limit)
+        sent = connection.write(data)
+        sent.add_done_callback(lambda _: connection.close())
 
     def _fate(self) -> bytes:
         """Say in a header what Tornado does with the connection after this answer."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
+from emulator.dialects.ec2.section import Ec2
 from emulator.errors import ConfigError
 from emulator.model.instance import Instance
 from emulator.server.fleet import Fleet
@@ -106,6 +107,10 @@ class Reloader:
                 machine = Machine(instance, self._backing, before)
                 changed.append(machine)
             machines.append(machine)
+        for machine in changed:
+            section = machine.instance.sections.get("ec2")
+            if isinstance(section, Ec2):
+                self._backing.credentials.check(machine.instance.name, section.credentials)
         for machine in changed[:EAGER]:
             machine.render()
         self._save(instances)

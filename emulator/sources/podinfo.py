@@ -7,6 +7,7 @@
     tokens/token           projected ServiceAccount token of the default audience
     tokens/NAME            further ones, each for an audience
     secrets/user-data      a Secret or ConfigMap with user data, likewise vendor-data
+    secrets/NAME           a file that an annotation may name where a description names one
 
 Nothing else of the pod reaches the guest, neither its name, nor its addresses, nor its node.
 """
@@ -57,7 +58,8 @@ def read_pod(
     pod.secrets()
     pod.tokens(found)
     try:
-        built = build(pod.root, vocabulary, Outside(read=pod.read, locate=lambda path: path))
+        outside = Outside(read=pod.read, locate=pod.locate, programs=False)
+        built = build(pod.root, vocabulary, outside)
     except ConfigError as error:
         raise ConfigError(*pod.problems, *error.problems) from None
     if pod.problems:
@@ -73,6 +75,7 @@ class _Pod:
         self._files = files
         self._environment = environment
         self._mounted: list[str] = []
+        self._tokens: list[str] = []
         self.problems: list[Problem] = []
         self._fields: dict[str, Node] = {}
         self.root = Node(value=self._fields, file=f"{folder}/annotations", line=0)
@@ -82,6 +85,14 @@ class _Pod:
         if path not in self._mounted:
             raise Unfit(f"the file {quoted(path)}", "no files in annotations")
         return self._files.read(path, limit)
+
+    def locate(self, path: str) -> str:
+        """Find a mounted Secret by its name; for the same reason nothing else."""
+        if path in self._tokens:
+            return path
+        if not _FILE_NAME.fullmatch(path):
+            raise Unfit(f"the file {quoted(path)}", "the name of a file in the pod's secrets")
+        return f"{self._folder}/secrets/{path}"
 
     def parsed(self, name: str, *, needed: bool) -> Found:
         path = f"{self._folder}/{name}"
@@ -155,6 +166,7 @@ class _Pod:
 
     def _token(self, audience: str, file: str, line: int) -> Node:
         key = f"{PREFIX}token-audiences"
+        self._tokens.append(file)
         fields = {"audience": self._node(audience, key, line), "file": self._node(file, key, line)}
         return self._node(fields, key, line)
 

@@ -98,3 +98,15 @@ def test_what_no_machine_has_any_more_is_forgotten() -> None:
     answer = ref(compiled(row("/open/x", b"gone"), compiler=compiler).answers[0])
     gc.collect()
     assert answer() is None
+
+
+def test_an_alias_answers_what_the_other_name_does() -> None:
+    rows = (row("/open/x", b"x"), row("/2009/own", b"own"), row("/open", b"list"))
+    snapshot = Compiler(KNOWN).compile(rows, (OPEN, DEEP), {"2009": "open"})
+    for path, body in (("/2009/x", b"x"), ("/2009/own", b"own"), ("/2009", b"list")):
+        decision = snapshot.decide(ask(path))
+        assert isinstance(decision.answer, Answer)
+        assert decision.answer.body == body
+    assert outcome(snapshot, ask("/2009/y")) == ("open", Refusal.NOT_FOUND, 404)
+    assert outcome(snapshot, ask("/2009/deep/y")) == ("deep", Refusal.HEADER_MISSING, 400)
+    assert outcome(snapshot, ask("/20090/x")) == (OFF.name, Refusal.NOT_FOUND, 404)

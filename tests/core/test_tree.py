@@ -78,3 +78,13 @@ def test_every_entry_leads_to_a_leaf_or_a_listing(paths: list[list[str]]) -> Non
             assert path in found if entry.endswith("/") else path in leaves
     for leaf in leaves:
         assert leaf.rpartition("/")[0] in found
+
+
+def test_a_bare_directory_shows_its_children_without_slash() -> None:
+    listing = Listing(root="/latest", area="a", bare=("/latest",))
+    nodes = [Node("/latest/meta-data/a/x"), Node("/latest/user-data")]
+    assert listed(listing, *nodes) == {
+        "/latest": "meta-data\nuser-data",
+        "/latest/meta-data": "a/",
+        "/latest/meta-data/a": "x",
+    }

@@ -17,10 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
-from emulator.core.message import Answer, Reply, Request, ServiceToken, build
+from emulator.core.message import Answer, Outcome, Reply, Request, ServiceToken, build
 from emulator.core.paths import split_target
 from emulator.core.policy import Refusal
 from emulator.dialects.base import Policy
+from emulator.dialects.kubevirt import KubeVirtPolicy
 from emulator.errors import TokenUnavailable
 from emulator.model.derive import complete
 from emulator.model.instance import (
@@ -39,7 +40,10 @@ from emulator.render import Renderer, Templates
 from tests.support.ports import FakePorts
 
 if TYPE_CHECKING:
+    from emulator.core.credentials import RoleCredentials
+    from emulator.core.session import Sessions
     from emulator.core.snapshot import Decision, Snapshot
+    from emulator.model.credentials import AwsCredentials
     from emulator.ports import Ports
 
 HEADER = {"Metadata": "true"}
@@ -91,10 +95,10 @@ FULL = Instance(
     user_data=Content(data=b"#!/bin/sh\n\x00\xff"),
     vendor_data=Content(data=b"#cloud-config\n"),
     tokens=(Token(), Token(audience="vault"), Token(audience="spire-server")),
-    dialects={"kubevirt": Policy()},
+    dialects={"kubevirt": KubeVirtPolicy()},
 )
 
-LEAST = Instance(name="vm", dialects={"kubevirt": Policy()})
+LEAST = Instance(name="vm", dialects={"kubevirt": KubeVirtPolicy()})
 
 
 class Machine:
@@ -111,6 +115,13 @@ class Machine:
         if not self.tokens:
             raise TokenUnavailable("no token")
         return self.tokens.get(audience)
+
+    @property
+    def sessions(self) -> Sessions:
+        raise AssertionError
+
+    async def credentials(self, wanted: AwsCredentials) -> RoleCredentials:
+        raise AssertionError
 
     def password(self) -> bytes:
         raise AssertionError
@@ -147,10 +158,11 @@ def ask(
     reply = decision.answer(request, Machine(tokens))
     if isinstance(reply, Awaitable):
         reply = asyncio.run(_finish(reply))
+    assert isinstance(reply, Reply)
     return build(reply, decision.area.common)
 
 
-async def _finish(reply: Awaitable[Reply]) -> Reply:
+async def _finish(reply: Awaitable[Outcome]) -> Outcome:
     return await reply
 
 

@@ -6,10 +6,13 @@ from pathlib import Path
 
 from emulator import sources
 from emulator.core.message import ServiceToken
+from emulator.credentials import Credentials
 from emulator.dialects import VOCABULARY
 from emulator.model.instance import Instance
 from emulator.render import Renderer, Templates
+from emulator.runtime.session_key import SessionKey
 from emulator.runtime.state import State
+from emulator.runtime.tasks import spawn
 from emulator.server.machine import Backing, Machine
 from tests.support.ports import FakePorts
 
@@ -30,7 +33,16 @@ class Bench:
         self.state = State(str(folder / "state"))
         ports = self.fake.ports
         renderer = Renderer(Templates(templates), ports)
-        self.backing = Backing(renderer, self.token, self.state, ports)
+        key = SessionKey(ports, self.state)
+        self.backing = Backing(
+            renderer=renderer,
+            tokens=self.token,
+            credentials=Credentials(ports, key, self.token, spawn=spawn, processes=False),
+            session_key=key,
+            state=self.state,
+            ports=ports,
+            start=ports.wall(),
+        )
 
     async def token(self, _instance: Instance, audience: str) -> ServiceToken | None:
         """Offer one token, for the default audience."""

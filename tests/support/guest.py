@@ -11,17 +11,25 @@ from tornado.httputil import HTTPHeaders
 
 from emulator.core.message import Answer, Reply, Request, ServiceToken, build
 from emulator.core.paths import split_target
+from emulator.core.refusal import Refusal
+from emulator.core.session import TOKEN_HEADER, Sessions
+from emulator.core.timeline import Anchors, occurrences
+from emulator.credentials import Credentials
 from emulator.dialects import VOCABULARY
 from emulator.model.build import build as build_instance
 from emulator.model.decode import Outside
 from emulator.model.document import Unfit
 from emulator.render import Renderer, Templates
+from emulator.runtime.tasks import spawn
 from emulator.sources.compose import compose
 from tests.support.ports import FakePorts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from emulator.core.credentials import RoleCredentials
+    from emulator.core.timeline import Occurrence
+    from emulator.model.credentials import AwsCredentials
     from emulator.model.instance import Instance
     from emulator.ports import Ports
 
@@ -105,6 +113,18 @@ def machine(description: str) -> Instance:
     return build_instance(root, VOCABULARY, Outside(read=refused, locate=refused)).instance
 
 
+KEY = b"the key of all guests in a test"
+
+
+def _mark(form: str, document: bytes) -> bytes:
+    """Stand in for a signature where only its place matters."""
+    return f"{form} of {len(document)} bytes".encode()
+
+
+async def _no_token(_instance: Instance, _audience: str) -> ServiceToken | None:
+    return None
+
+
 @functools.cache
 def _templates() -> Templates:
     return Templates()  # compiled once, as a server does
@@ -117,8 +137,23 @@ class Guest:
         """Render what YAML, or an instance, describes."""
         self.fake = ports or FakePorts()
         self.instance = machine(described) if isinstance(described, str) else described
-        self.snapshot = Renderer(_templates(), self.fake.ports).snapshot(self.instance)
+        self.renderer = Renderer(_templates(), self.fake.ports, _mark)
+        self.started = self.fake.now
+        self.snapshot = self.renderer.snapshot(self.instance, self._occurrences())
         self.posted = b""
+        self.last_hop_limit = 0
+        self.sessions = Sessions(KEY, self.instance.uuid, self.instance.session_epoch, self.ports)
+        self._credentials = Credentials(
+            self.ports, lambda: KEY, _no_token, spawn=spawn, processes=False
+        )
+
+    def again(self) -> None:
+        """Render anew, as the server does when an event's time has come."""
+        self.snapshot = self.renderer.snapshot(self.instance, self._occurrences())
+
+    def _occurrences(self) -> tuple[Occurrence, ...]:
+        anchors = Anchors(start=self.started, first_request=self.started)
+        return occurrences(self.instance.events, anchors, self.fake.now)
 
     @property
     def ports(self) -> Ports:
@@ -128,6 +163,14 @@ class Guest:
     async def token(self, audience: str) -> ServiceToken | None:
         """Give a token for any audience."""
         return ServiceToken(token=f"token for {audience}", expires=self.fake.now + 3600)
+
+    async def credentials(self, wanted: AwsCredentials) -> RoleCredentials:
+        """Give the credentials of a role as the server would."""
+        return await self._credentials.get(self.instance, wanted)
+
+    def in_session(self) -> dict[str, str]:
+        """Give the header with a good session token."""
+        return {TOKEN_HEADER: self.sessions.issue(60)}
 
     def password(self) -> bytes:
         """Give what was posted."""
@@ -150,13 +193,19 @@ class Guest:
         for name, value in (headers or {}).items():
             lines.add(name, value)
         request = Request(method, path, query, lines, body, "192.0.2.10")
-        decision = self.snapshot.decide(request)
+        decision = self.snapshot.decide(request, self)
+        self.last_hop_limit = 0
         if isinstance(decision.answer, Answer):
-            return decision.answer
-        reply = decision.answer(request, self)
-        if not isinstance(reply, Reply):
-            reply = asyncio.run(_waited(reply))
-        return build(reply, decision.area.common)
+            answer = decision.answer
+        else:
+            reply = decision.answer(request, self)
+            if not isinstance(reply, Reply | Refusal):
+                reply = asyncio.run(_waited(reply))
+            if isinstance(reply, Refusal):
+                return decision.area.refusals[reply]
+            self.last_hop_limit = reply.hop_limit
+            answer = build(reply, decision.area.common)
+        return Answer(answer.status, answer.head + decision.lines, answer.body)
 
     def text(self, target: str) -> str:
         """Ask for a document that must exist."""
