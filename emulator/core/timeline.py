@@ -55,7 +55,7 @@ def next_change(events: Iterable[Event], anchors: Anchors, now: float) -> float:
     times = (
         time
         for _, notice, begins, ends in _timed(events, anchors)
-        for time in (notice, max(notice, begins), inf if ends is None else max(notice, ends))
+        for time in (notice, begins, inf if ends is None else ends)
     )
     return min((time for time in times if time > now), default=inf)
 
@@ -87,9 +87,11 @@ def _timed(
             ("ends", event.ends),
         ):
             known[name] = _when(text, known)
-        notice, begins = known["notice"], known["begins"]
+        notice, begins, ends = known["notice"], known["begins"], known["ends"]
         if notice is not None and begins is not None:
-            yield event, notice, begins, known["ends"]
+            # What is over before it is told of, is so when it is told of.
+            begins = max(notice, begins)
+            yield event, notice, begins, None if ends is None else max(begins, ends)
 
 
 def _when(text: str, known: dict[str, float | None]) -> float | None:
