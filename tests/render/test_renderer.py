@@ -10,8 +10,9 @@ from tornado.httputil import HTTPHeaders
 
 from emulator.core.message import Answer, Request
 from emulator.core.snapshot import Snapshot
-from emulator.errors import ConfigError
+from emulator.errors import ConfigError, StartError
 from emulator.render import Renderer, Templates
+from emulator.render.sealed import unsigned
 from tests.server.support import instance
 from tests.support.ports import FakePorts
 
@@ -113,3 +114,8 @@ def test_an_added_document_is_listed_and_served(tmp_path: Path, fake_ports: Fake
     snapshot = renderer.snapshot(instance(tmp_path, "name: a"))
     assert json.loads(body(snapshot, "/openstack/latest/site.json")) == {"name": "a"}
     assert b"site.json" in body(snapshot, "/openstack/latest").split(b"\n")
+
+
+def test_where_nothing_signs_a_signature_is_an_error(fake_ports: FakePorts) -> None:
+    with pytest.raises(StartError, match="no key to sign with"):
+        unsigned("pkcs7", b"document")
