@@ -1,4 +1,5 @@
-/* What a kernel does first: long mode, processor identification, model-specific registers.
+/* What firmware and kernel do first: the floating-point unit is set up before there is paging, then
+ * come long mode, processor identification, model-specific registers.
  * as --64 probe.S -o probe.o && ld -Ttext 0x7c00 --oformat binary -e start probe.o -o probe.bin
  */
         .code16
@@ -8,6 +9,7 @@ start:  cli
         mov     %ax, %ds
         mov     %ax, %es
         cld
+        finit
         xor     %eax, %eax
         mov     $0x1000, %di
         mov     $0xc00, %cx
