@@ -1,7 +1,7 @@
 """Finds out whether KVM works, by running a guest: its device may be there and be of no use.
 
-On broken nested virtualisation QEMU dies, or the guest crawls, or a kernel hangs while it unpacks
-itself. So the guest here does what firmware's and a kernel's first steps do, and has a deadline.
+On broken nested virtualisation QEMU dies, the guest crawls, or a kernel hangs while it unpacks
+itself. So the guest here takes the first steps of firmware and kernel, and has a deadline.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from emulator.boot.machine import Acceleration
 
-# Five times of what it takes where KVM works. Where each exit of the guest is emulated by the host's
-# host it takes two seconds or more, and such a KVM is slower than none.
+# Five times of what it takes where KVM works. Where the host is a guest itself, without help from
+# its processor, it takes two seconds or more, and such a KVM is slower than none.
 DEADLINE = 1.0
 SIZE = 1 << 20
 

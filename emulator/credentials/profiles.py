@@ -8,7 +8,6 @@ until then the profile is what it was before.
 from __future__ import annotations
 
 import asyncio
-import configparser
 import os
 import stat
 
@@ -89,8 +88,14 @@ class Profiles:
         raise _unavailable(f"{path}: still being written")
 
     def _look(self, seen: _Seen, path: str, name: str) -> _Profile | None:
-        """Give what counts, None if that is not known yet; raise ``OSError``."""
+        """Give what counts, None if that is not known yet; raise ``OSError``.
+
+        Raises ``CredentialsUnavailable`` for what is not read at all.
+        """
         status = os.stat(path)  # noqa: PTH116 - as the files of a description are looked at
+        wrong = _unfit(status)
+        if wrong:
+            raise _unavailable(f"{path}: {wrong}")
         mark = _mark(status)
         now = self._ports.monotonic()
         if seen.mark != mark:
@@ -105,10 +110,6 @@ class Profiles:
 
     def _read(self, path: str, name: str, before: os.stat_result) -> _Profile | None:
         """Give what the file holds, None if it changed while it was read."""
-        if not stat.S_ISREG(before.st_mode):
-            return _Profile(wrong="not a regular file")
-        if before.st_size > LIMIT:
-            return _Profile(wrong=f"larger than {LIMIT} bytes")
         data = self._ports.read(path)
         after = os.stat(path)  # noqa: PTH116 - as above
         if _mark(after) != _mark(before) or len(data) != before.st_size:
@@ -133,12 +134,22 @@ class Profiles:
         )
 
 
+def _unfit(status: os.stat_result) -> str:
+    """Say why a file is not read at all, whatever it holds."""
+    if not stat.S_ISREG(status.st_mode):
+        return "not a regular file"
+    return f"larger than {LIMIT} bytes" if status.st_size > LIMIT else ""
+
+
 def _mark(status: os.stat_result) -> Mark:
     """Tell one state of a file from another; unlike mtime, ctime cannot be set back."""
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _parse(data: bytes, name: str, changed: float) -> _Profile:
+    # Most servers read no profile.
+    import configparser
+
     # No section is every other's default, and of a profile that is there twice the last wins.
     parser = configparser.RawConfigParser(default_section="", strict=False)
     try:

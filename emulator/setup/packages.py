@@ -25,6 +25,7 @@ PACKAGES = (
     Package("e2fsprogs", "makes and reads the images' file systems (mke2fs, debugfs)"),
     Package("fdisk", "partitions the images (sfdisk)"),
     Package("mtools", "fills the images' EFI partition"),
+    Package("amazon-ec2-utils", "a client of EC2's tree (ec2-metadata)", tests_only=True),
     Package("curl", "runs the examples of README and docs", tests_only=True),
     Package("iproute2", "builds the tests' network namespaces", tests_only=True),
     Package("mount", "puts small file systems into them", tests_only=True),
