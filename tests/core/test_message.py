@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.core.message import Reply, build
+from emulator.core.message import Reply, ServiceToken, build
 
 
 def test_an_answer_has_its_head_built() -> None:
@@ -24,3 +24,7 @@ def test_a_reply_replaces_the_header_of_its_area() -> None:
 def test_a_header_cannot_break_out_of_its_line(value: str) -> None:
     with pytest.raises(ValueError, match="line break"):
         build(Reply(200, headers=(("X", value),)))
+
+
+def test_a_service_token_shows_when_it_ends_and_nothing_else() -> None:
+    assert repr(ServiceToken("secret", 17.0)) == "ServiceToken(..., expires=17.0)"
