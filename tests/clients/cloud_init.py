@@ -53,6 +53,8 @@ def found(job: dict[str, Any]) -> dict[str, Any]:
     start, cpu = time.monotonic(), time.process_time()
     loaded = source.get_data()
     seconds, cpu_seconds = time.monotonic() - start, time.process_time() - cpu
+    if not loaded:
+        return {"loaded": False, "seconds": seconds, "cpu_seconds": cpu_seconds}
     hostname = source.get_hostname()
     return {
         "loaded": loaded,

@@ -7,23 +7,21 @@ seconds at each boot (contract 10.2). Times are reported beside the results, nev
 from __future__ import annotations
 
 import base64
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 
-from tests.support.cloudinit_source import Release, python, unpack
-from tests.support.crawl import Crawl, crawl
+from tests.clients.released import decoded, every_release, source
+from tests.support.cloudinit_source import Release
+from tests.support.crawl import Crawl
 from tests.support.guest import COMPLETE, ED25519, RSA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 pytestmark = [pytest.mark.client, pytest.mark.namespace]
 
-every_release = pytest.mark.parametrize("release", get_args(Release))
-NICS = {f"52:54:00:00:00:0{number}": f"enp{number}s0" for number in (1, 2, 3)}
 SEED = "http://169.254.169.254/nocloud/"
 UUID = "0f0e0d0c-0b0a-4908-8706-050403020100"
 
@@ -85,18 +83,6 @@ def nocloud(
         return done
 
     return run
-
-
-def source(release: Release, description: str, job: dict[str, Any], folder: Path) -> Crawl:
-    cloud = folder / "cloud"
-    cloud.mkdir()
-    argument = json.dumps({**job, "folder": str(cloud), "nics": NICS})
-    client = [str(python(release)), str(Path(__file__).with_name("cloud_init.py")), argument]
-    return crawl(folder, description, client, {"PYTHONPATH": str(unpack(release))})
-
-
-def decoded(text: str) -> str:
-    return base64.b64decode(text).decode()
 
 
 # ----------------------------------------------------------------------------------- OpenStack

@@ -47,9 +47,9 @@ interfaces:
 def cloudbase(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> Callable[..., Crawl]:
-    def run(description: str, posts: tuple[int, ...] = ()) -> Crawl:
+    def run(description: str, posts: tuple[int, ...] = (), service: str = "") -> Crawl:
         script = str(Path(__file__).with_name("cloudbase_init.py"))
-        client = [sys.executable, script, json.dumps({"posts": posts})]
+        client = [sys.executable, script, json.dumps({"posts": posts, "service": service})]
         done = crawl(tmp_path, description, client, {})
         record_property("seconds", done.result["seconds"])
         return done
@@ -151,3 +151,35 @@ def test_an_injected_password_is_used_and_posted(cloudbase: Callable[..., Crawl]
     result = cloudbase(WINDOWS + "admin_pass: from-the-owner\n").result
     assert result["admin_pass"] == "from-the-owner"
     assert opened(text(result["password_after"])) == "from-the-owner"
+
+
+# ----------------------------------------------------------------------------------------- EC2
+
+EC2 = "cloudbaseinit.metadata.services.ec2service.EC2Service"
+
+
+def test_ec2_s_service_reads_the_oldest_tree_without_a_token(
+    cloudbase: Callable[..., Crawl],
+) -> None:
+    done = cloudbase(WINDOWS + "dialects: {ec2: {tokens: optional}}\n", service=EC2)
+    root = "/2009-04-04"
+    assert done.requests == [
+        "GET / 200",
+        f"GET {root}/meta-data/local-hostname 200",
+        f"GET {root}/meta-data/instance-id 200",
+        f"GET {root}/meta-data/public-keys 200",
+        f"GET {root}/meta-data/public-keys/0/openssh-key 200",
+        f"GET {root}/user-data 200",
+    ]
+    result = done.result
+    assert result["service"] == "EC2Service"
+    assert result["hostname"] == "win-1.shop.example"
+    assert result["instance_id"].startswith("i-")
+    assert result["keys"] == [LINE]
+    assert text(result["user_data"]) == "#ps1_sysnative"
+
+
+def test_ec2_s_service_knows_no_tokens(cloudbase: Callable[..., Crawl]) -> None:
+    done = cloudbase(WINDOWS + "dialects: {ec2: {tokens: required}}\n", service=EC2)
+    assert done.result["service"] is None
+    assert done.requests[:2] == ["GET / 200", "GET /2009-04-04/meta-data/local-hostname 401"]
