@@ -123,9 +123,12 @@ def reference_command(kind: str, address: Address, size: int) -> list[str]:
 class Client:
     """Asks a server, on one connection or on a new one each time."""
 
-    def __init__(self, address: Address, path: str) -> None:
+    def __init__(
+        self, address: Address, path: str, method: str = "GET", headers: str = HEADERS
+    ) -> None:
         self._address = address
-        self._request = f"GET {path} HTTP/1.1\r\nHost: {address[0]}\r\n{HEADERS}\r\n".encode()
+        line = f"{method} {path} HTTP/1.1\r\nHost: {address[0]}\r\n"
+        self._request = f"{line}{headers}\r\n".encode()
 
     def keep_alive(self, count: int) -> None:
         """Ask ``count`` times on one connection."""

@@ -37,6 +37,17 @@ def test_request_cost() -> None:
             row(lines[start : start + 6], name, SPREAD, SPREAD, SPREAD)
 
 
+def test_session_cost() -> None:
+    lines = printed("session_cost", "--rounds", "2", "--count", "3")
+    for mode, names in (
+        ("keep alive", ("GET without token", "GET, token checked")),
+        ("new connections", ("GET without token", "GET, token checked", "PUT for a token")),
+    ):
+        start = next(number for number, line in enumerate(lines) if line.startswith(mode))
+        for name in names:
+            row(lines[start : start + 5], name, SPREAD, SPREAD)
+
+
 def test_footprint() -> None:
     lines = printed("footprint", "--rounds", "1")
     for name in ("bare Tornado server", "ours, checkout", "ours, wheel"):

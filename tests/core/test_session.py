@@ -131,3 +131,14 @@ def test_the_endpoint_tells_its_methods() -> None:
     reply = SessionEndpoint(1)(ask("OPTIONS"), Guest("name: web-1\n"))
     assert isinstance(reply, Reply)
     assert (reply.status, reply.body, reply.headers) == (200, b"", (("Allow", "OPTIONS, PUT"),))
+
+
+def test_many_tokens_are_good_at_once_and_each_ends_at_its_time(fake_ports: FakePorts) -> None:
+    sessions = Sessions(b"key", "vm", 0, fake_ports.ports)
+    tokens = [sessions.issue(ttl) for ttl in range(1, 101)]
+    for _ in range(2):
+        assert [sessions.remaining(token) for token in tokens] == list(range(1, 101))
+    fake_ports.advance(50)
+    found = [sessions.remaining(token) for token in tokens]
+    assert found == [None] * 50 + list(range(1, 51))
+    assert found == [sessions.remaining(token) for token in tokens]
