@@ -23,6 +23,9 @@ SECONDS = 30.0
 LIMIT = 64 << 10
 """Bytes that it may print; keys are 2 KiB."""
 
+# Seconds in which a killed program's output comes to its end.
+_AFTERMATH = 2.0
+
 _Text = Annotated[str, Meta(min_length=1)]
 
 
@@ -82,7 +85,13 @@ async def _end(process: Process) -> None:
     """End it with all that it started."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+    # asyncio says that it ended only once its output was read to the end, and that may be held
+    # open by what left its group.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_AFTERMATH):
+            while process.stdout is not None and await process.stdout.read(LIMIT):
+                pass
+            await process.wait()
 
 
 def _credentials(printed: bytes, name: str, now: float) -> RoleCredentials:

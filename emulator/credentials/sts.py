@@ -51,6 +51,7 @@ class Sts:
         """Give keys for ``token``, as session ``name``; raise ``CredentialsUnavailable``."""
         try:
             from botocore.exceptions import BotoCoreError, ClientError
+            from botocore.parsers import ResponseParserError
         except ImportError:
             detail = "botocore is not installed: pip install imds-emulator[aws]"
             raise CredentialsUnavailable("the server lacks what asks STS", detail=detail) from None
@@ -65,7 +66,7 @@ class Sts:
             )
         except ClientError as error:
             raise _refused(error.response, config) from None
-        except (BotoCoreError, ValueError) as error:
+        except (BotoCoreError, ResponseParserError, ValueError) as error:
             # By its kind alone: the text may hold what was sent.
             detail = f"{config.endpoint or f'STS in {region}'}: {type(error).__name__}"
             raise CredentialsUnavailable("STS does not answer", detail=detail) from None
