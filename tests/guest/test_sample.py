@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from emulator.boot.images.cache import Image
 
 # OpenStack's documents and the tree of EC2's, which its datasource reads too.
-LEAST_REQUESTS = 30
+LEAST_REQUESTS = 80
 
 
 @pytest.fixture
