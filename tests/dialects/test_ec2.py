@@ -13,7 +13,7 @@ from emulator.core.message import Answer
 from emulator.dialects.ec2 import VERSIONS
 from emulator.dialects.ec2.facts import readable
 from emulator.errors import ConfigError
-from tests.support.guest import COMPLETE, ED25519, RSA, Guest, header, machine
+from tests.support.guest import CERTIFICATE, COMPLETE, ED25519, RSA, Guest, header, machine
 
 TTL = "X-aws-ec2-metadata-token-ttl-seconds"
 TOKEN = "X-aws-ec2-metadata-token"
@@ -713,3 +713,29 @@ def test_a_crawl_finds_no_dead_entry(description: str) -> None:
     top = guest.ask("/").body.decode().splitlines()
     for version in (top[0], top[8]):
         assert len(walk(guest, f"/{version}/", guest.in_session())) == len(walked)
+
+
+def test_only_ssh_keys_are_public_keys() -> None:
+    pem = CERTIFICATE.replace("\n", "\n      ")
+    vm = Guest(
+        "name: vm\ndialects: {ec2: {tokens: optional}}\npublic_keys:\n"
+        f"  - name: rdp\n    type: x509\n    key: |\n      {pem}\n"
+        f"  - {{name: ops, key: {ED25519}}}\n"
+    )
+    assert vm.text("/latest/meta-data/public-keys/") == "0=ops"
+
+
+def test_a_bond_lends_its_addresses_to_the_card_whose_mac_it_has() -> None:
+    cards = "".join(
+        f"  - {{name: e{n}, mac: 52:54:00:00:00:0{n}, addresses: []}}\n" for n in range(4)
+    )
+    bonds = "".join(
+        f"  - name: b{n}\n    mac: 52:54:00:00:00:0{2 * n}\n    addresses: [10.0.{n}.5/24]\n"
+        f"    bond: {{links: [e{2 * n}, e{2 * n + 1}]}}\n"
+        for n in range(2)
+    )
+    vm = Guest(f"name: vm\ndialects: {{ec2: {{tokens: optional}}}}\ninterfaces:\n{cards}{bonds}")
+    macs = "/latest/meta-data/network/interfaces/macs"
+    assert vm.text(f"{macs}/52:54:00:00:00:00/local-ipv4s") == "10.0.0.5"
+    assert vm.text(f"{macs}/52:54:00:00:00:02/local-ipv4s") == "10.0.1.5"
+    assert vm.status(f"{macs}/52:54:00:00:00:01/local-ipv4s") == 404
