@@ -22,7 +22,7 @@ def unsigned(_form: str, _document: bytes) -> bytes:
 class Sealed:
     """Answers with the signature of one rendering of a document.
 
-    Few guests ever ask for it, and the library that makes it costs each server 8 MiB: so it is
+    Few guests ever ask for it, and the library that makes it costs each server 20 MiB: so it is
     made neither before somebody asks nor twice. In a thread, for the library takes its time.
     """
 
@@ -32,12 +32,18 @@ class Sealed:
         self._form = form
         self._document = document
         self._reply: Reply | None = None
+        self._work: asyncio.Future[bytes] | None = None
 
     def __call__(self, _request: Request, _services: Services) -> Reply | Awaitable[Reply]:
         """Give the signature."""
         return self._reply or self._made()
 
     async def _made(self) -> Reply:
-        body = await asyncio.to_thread(self._seal, self._form, self._document.body)
-        self._reply = replace(self._document, body=body)
+        work = self._work
+        if work is None or (work.done() and work.exception() is not None):
+            loop = asyncio.get_running_loop()
+            work = loop.run_in_executor(None, self._seal, self._form, self._document.body)
+            self._work = work
+        # A guest that hangs up ends its own waiting, not that of the others.
+        self._reply = replace(self._document, body=await asyncio.shield(work))
         return self._reply
