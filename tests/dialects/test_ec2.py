@@ -664,7 +664,7 @@ def descriptions(draw: st.DrawFn) -> str:
                     [
                         ["dhcp4"],
                         [],
-                        [f"10.{index}.0.{draw(number)}/{draw(st.integers(8, 30))}"],
+                        [f"10.{index}.0.{draw(number)}/{draw(st.integers(8, 24))}"],
                         [f"fd0{index}::{draw(number):x}/64", "dhcp4"],
                     ]
                 )
