@@ -157,7 +157,11 @@ class Child:
 def _leash() -> list[str]:
     """Give the prefix by which a program ends with us even when we are killed outright."""
     setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
+    if setpriv is None:
+        return []
+    # Had we been killed before the wish was made, nobody would tell: the parent would be another.
+    still_ours = 'test "$PPID" = "$0" && exec "$@"'
+    return [setpriv, "--pdeathsig", "TERM", "--", "sh", "-c", still_ours, str(os.getpid())]
 
 
 class Tail:
