@@ -170,6 +170,21 @@ def _more(stream: socket.socket) -> bytes:
     return data
 
 
+def request_cost(server: Server, client: Client, mode: str, count: int) -> Callable[[], float]:
+    """Give a function that measures the server's CPU microseconds for one request.
+
+    ``mode`` is how ``client`` asks: ``keep_alive`` or ``new_connections``.
+    """
+    ask: Callable[[int], None] = getattr(client, mode)
+
+    def measure() -> float:
+        before = server.cpu()
+        ask(count)
+        return (server.cpu() - before) / count * 1e6
+
+    return measure
+
+
 def turns(
     contenders: Mapping[str, Callable[[], float]], rounds: int, warm_up: int = 1
 ) -> dict[str, list[float]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from bench.measure import (
     free_address,
     ratio,
     reference_command,
+    request_cost,
     serve_command,
     spread,
     started,
@@ -41,7 +41,9 @@ def main() -> None:
         servers = _servers(stack, Path(folder), options.path)
         for mode in ("keep_alive", "new_connections"):
             contenders = {
-                name: _measurement(server, mode, options.path, options.count)
+                name: request_cost(
+                    server, Client(server.address, options.path), mode, options.count
+                )
                 for name, server in servers.items()
             }
             _show(mode, turns(contenders, options.rounds))
@@ -65,18 +67,6 @@ def _servers(stack: ExitStack, folder: Path, path: str) -> dict[str, Server]:
         server.wait()
         server.settle()
     return {name: servers[name] for name in (BARE, HANDLER, OURS, LOGGED)}
-
-
-def _measurement(server: Server, mode: str, path: str, count: int) -> Callable[[], float]:
-    """Give a function that measures the CPU microseconds of one request."""
-    ask: Callable[[int], None] = getattr(Client(server.address, path), mode)
-
-    def measure() -> float:
-        before = server.cpu()
-        ask(count)
-        return (server.cpu() - before) / count * 1e6
-
-    return measure
 
 
 def _show(mode: str, found: dict[str, list[float]]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from bench.measure import (
     Server,
     free_address,
     ratio,
+    request_cost,
     serve_command,
     spread,
     started,
@@ -41,7 +41,7 @@ def main() -> None:
         clients = _clients(server)
         for mode in ("keep_alive", "new_connections"):
             contenders = {
-                name: _measurement(server, client, mode, options.count)
+                name: request_cost(server, client, mode, options.count)
                 for name, client in clients.items()
                 if name != PUT or mode == "new_connections"
             }
@@ -66,18 +66,6 @@ def _clients(server: Server) -> dict[str, Client]:
         CHECKED: Client(server.address, DOCUMENT, headers=header),
         PUT: put,
     }
-
-
-def _measurement(server: Server, client: Client, mode: str, count: int) -> Callable[[], float]:
-    """Give a function that measures the CPU microseconds of one request."""
-    ask: Callable[[int], None] = getattr(client, mode)
-
-    def measure() -> float:
-        before = server.cpu()
-        ask(count)
-        return (server.cpu() - before) / count * 1e6
-
-    return measure
 
 
 def _show(mode: str, found: dict[str, list[float]]) -> None:
