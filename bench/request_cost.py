@@ -38,12 +38,11 @@ def main() -> None:
     parser.add_argument("--path", default=DOCUMENT, help="document to ask for")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        servers = _servers(stack, Path(folder), options.path)
+        path = options.path
+        servers = _servers(stack, Path(folder), path)
         for mode in ("keep_alive", "new_connections"):
             contenders = {
-                name: request_cost(
-                    server, Client(server.address, options.path), mode, options.count
-                )
+                name: request_cost(server, Client(server.address, path), mode, options.count)
                 for name, server in servers.items()
             }
             _show(mode, turns(contenders, options.rounds))
