@@ -22,21 +22,21 @@ from tornado.httputil import HTTPHeaders
 from bench.measure import Address, Client, Failure, Server, free_address, spread, started, table
 from emulator.core.message import Request
 from emulator.core.policy import Refusal
-from emulator.credentials import Credentials
 from emulator.dialects import VOCABULARY
 from emulator.model.config import Limits
 from emulator.model.derive import complete
 from emulator.model.instance import Content, Instance, Peer, PublicKey, Token
 from emulator.ports import SYSTEM
 from emulator.render import Renderer, Templates
+from emulator.render.sealed import unsigned
 from emulator.runtime.session_key import SessionKey
 from emulator.runtime.sockets import Endpoint
 from emulator.runtime.state import State
-from emulator.runtime.tasks import spawn
+from emulator.server.backing import backing
 from emulator.server.delegate import Front, Hub
 from emulator.server.fleet import Fleet
 from emulator.server.listeners import Listener
-from emulator.server.machine import Backing, Machine
+from emulator.server.machine import Machine
 from emulator.server.proxy import Proxies
 from emulator.tokens import Tokens
 
@@ -130,19 +130,12 @@ def _measured(size: int, folder: str) -> tuple[Fleet, Own]:
     state = State(folder)
     tokens = Tokens(SYSTEM, state)
     key = SessionKey(SYSTEM, state)
-    backing = Backing(
-        renderer=Renderer(Templates(), SYSTEM),
-        tokens=tokens.token,
-        credentials=Credentials(SYSTEM, key, tokens.token, spawn=spawn, processes=False),
-        session_key=key,
-        state=state,
-        ports=SYSTEM,
-        start=SYSTEM.wall(),
-    )
+    renderer = Renderer(Templates(), SYSTEM)
+    shared = backing(SYSTEM, state, tokens, renderer, key, seal=unsigned)
     # What all machines share is there before the first of them counts.
-    _ = Machine(_instance(size), backing).snapshot
+    _ = Machine(_instance(size), shared).snapshot
     before = _memory()
-    machines = [Machine(_instance(number), backing) for number in range(size)]
+    machines = [Machine(_instance(number), shared) for number in range(size)]
     fleet = Fleet(machines, sole=False, proxies=Proxies(frozenset(), b""))
     held = _memory()
     first = [_timed(fleet, number) * 1e3 for number in _sample(size)]

@@ -12,18 +12,16 @@ from tornado.httputil import HTTPHeaders
 
 from emulator.cli import USAGE_ERROR
 from emulator.cli.source import open_source
-from emulator.core.message import Answer, Outcome, Reply, Request
+from emulator.core.message import Answer, Done, Outcome, Reply, Request, Wait
 from emulator.core.paths import split_target
-from emulator.core.refusal import Refusal
 from emulator.core.snapshot import Snapshot
-from emulator.credentials import Credentials
 from emulator.model.instance import Instance
 from emulator.ports import SYSTEM
 from emulator.render import Renderer, Templates
 from emulator.runtime.session_key import SessionKey
 from emulator.runtime.state import State, default_directory
-from emulator.runtime.tasks import spawn
-from emulator.server.machine import Backing, Machine
+from emulator.server.backing import backing
+from emulator.server.machine import Machine
 from emulator.signing import Signer
 from emulator.tokens import Tokens
 
@@ -45,16 +43,10 @@ def run(options: argparse.Namespace) -> int:
     state = State(options.state or default_directory(os.environ))
     key = SessionKey(SYSTEM, state)
     tokens = Tokens(SYSTEM, state)
-    backing = Backing(
-        renderer=Renderer(Templates(options.templates), SYSTEM, Signer(SYSTEM, state).seal),
-        tokens=tokens.token,
-        credentials=Credentials(SYSTEM, key, tokens.token, spawn=spawn, processes=False),
-        session_key=key,
-        state=state,
-        ports=SYSTEM,
-        start=SYSTEM.wall(),
-    )
-    machine = Machine(instance, backing)
+    signer = Signer(SYSTEM, state)
+    renderer = Renderer(Templates(options.templates), SYSTEM, signer.seal)
+    shared = backing(SYSTEM, state, tokens, renderer, key, seal=signer.seal)
+    machine = Machine(instance, shared)
     if options.path is None:
         print("\n".join(_lines(machine.asked())))
         return 0
@@ -93,7 +85,11 @@ def _print(machine: Machine, target: str) -> int:
     else:
         request = Request("GET", path, query, HTTPHeaders())
         outcome = asyncio.run(_computed(answer(request, machine)))
-        if isinstance(outcome, Refusal):
+        if isinstance(outcome, Wait):
+            # What is there now, as at the end of the wait.
+            request = Request("GET", path, outcome.late, HTTPHeaders())
+            outcome = asyncio.run(_computed(answer(request, machine)))
+        if not isinstance(outcome, Reply | Answer):
             print(f"{path}: refused ({outcome})", file=sys.stderr)
             return 1
         body = outcome.body
@@ -101,5 +97,5 @@ def _print(machine: Machine, target: str) -> int:
     return 0
 
 
-async def _computed(outcome: Outcome | Awaitable[Outcome]) -> Outcome:
-    return outcome if isinstance(outcome, Reply | Refusal) else await outcome
+async def _computed(outcome: Outcome | Awaitable[Done]) -> Outcome:
+    return await outcome if isinstance(outcome, Awaitable) else outcome

@@ -150,7 +150,7 @@ def _announce(server: Server) -> None:
 
 def _examples(url: str, machine: Machine) -> list[str]:
     lines = []
-    for dialect, policy in switched_on(machine.instance.dialects):
+    for dialect, policy in switched_on(machine.instance):
         if dialect.example:
             headers = "".join(f" -H {header}" for header in required(dialect, policy, url))
             lines.append(f"curl{headers} {url}{dialect.example}")

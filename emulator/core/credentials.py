@@ -1,4 +1,4 @@
-"""The temporary keys of a role, as every provider gives them."""
+"""Temporary keys and tokens, as every provider gives them."""
 
 from __future__ import annotations
 
@@ -21,3 +21,15 @@ class RoleCredentials(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         """Keep all of it out of logs and tracebacks."""
         return "RoleCredentials(...)"
+
+
+class AccessToken(msgspec.Struct, frozen=True):
+    """A bearer token; ``updated`` and ``expires`` are seconds since the epoch."""
+
+    token: str
+    updated: float
+    expires: float
+
+    def __repr__(self) -> str:
+        """Keep the token out of logs and tracebacks."""
+        return f"AccessToken(..., expires={self.expires})"

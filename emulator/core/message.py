@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Protocol
 
 import msgspec
 
-from emulator.core.credentials import RoleCredentials
+from emulator.core.credentials import AccessToken, RoleCredentials
 from emulator.core.refusal import Refusal
 from emulator.core.session import Sessions
+from emulator.model.accounts import Account
 from emulator.model.credentials import AwsCredentials
 from emulator.ports import Ports
 
@@ -96,6 +97,18 @@ def _head(status: int, content_type: str, own: HeaderLines, common: HeaderLines)
     return text.encode("latin-1")
 
 
+class Wait(msgspec.Struct, frozen=True):
+    """No answer yet: the guest waits until there is another one.
+
+    When its machine has changed, the same is asked with the query ``again``, which may say so once
+    more; after ``seconds``, if any, with ``late``, which may not.
+    """
+
+    again: str
+    late: str
+    seconds: float | None = None
+
+
 class ServiceToken(msgspec.Struct, frozen=True):
     """A ServiceAccount token and when it ends, seconds since the epoch (None: it does not say)."""
 
@@ -127,6 +140,28 @@ class Services(Protocol):
     async def credentials(self, wanted: AwsCredentials) -> RoleCredentials:
         """Give the credentials of a role; raise ``CredentialsUnavailable``."""
 
+    async def access_token(self, wanted: Account, scope: str) -> AccessToken:
+        """Give a token of ``wanted`` for ``scope``; raise ``CredentialsUnavailable``."""
+
+    @property
+    def issuer(self) -> str:
+        """The URL that signed claims are verified at, if one was configured, else empty."""
+
+    async def signed(self, claims: Mapping[str, object]) -> str:
+        """Give ``claims`` as a JWT of the built-in issuer; raise ``TokenUnavailable``."""
+
+    def seal(self, form: str, document: bytes) -> Awaitable[bytes]:
+        """Sign ``document`` in a thread; raises ``StartError`` if there is no key."""
+
+    def write(self, name: str, value: str | None) -> Refusal | None:
+        """Keep what the guest says of itself, None to forget it; give why it is not taken."""
+
+    def acknowledge(self, event: str) -> bool:
+        """Begin the event with this id at once, as its guest allows; False if there is none."""
+
+    def incarnation(self, tag: str, least: int) -> int:
+        """Give a number, a greater one than before if ``tag`` is another, ``least`` or more."""
+
     def password(self) -> bytes:
         """Give what the guest posted as its password's ciphertext; empty if nothing yet."""
 
@@ -135,5 +170,6 @@ class Services(Protocol):
 
 
 # A refusal is answered as the area has it.
-Outcome = Reply | Refusal
-Live = Callable[[Request, Services], Outcome | Awaitable[Outcome]]
+Done = Reply | Refusal | Answer
+Outcome = Done | Wait
+Live = Callable[[Request, Services], Outcome | Awaitable[Done]]

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from emulator.core.message import Answer, HeaderLines, Reply, Request, Services, build
+from emulator.core.message import Answer, HeaderLines, Live, Reply, Request, Services, build
 from emulator.core.refusal import Refusal
 from emulator.core.session import TOKEN_HEADER, TTL_HEADER
 
@@ -36,6 +36,8 @@ DEFAULTS: Mapping[Refusal, Reply] = {
     Refusal.NOT_FOUND: Reply(404, b"404 Not Found\n"),
     Refusal.CONFLICT: Reply(409, b"409 Conflict\n"),
     Refusal.BAD_BODY: Reply(400, b"400 Bad Request\n"),
+    Refusal.BAD_QUERY: Reply(400, b"400 Bad Request\n"),
+    Refusal.THROTTLED: Reply(503, b"503 Service Unavailable\n", headers=(("Retry-After", "1"),)),
     Refusal.UNAVAILABLE: Reply(500, b"500 Internal Server Error\n"),
     Refusal.ENDPOINT_OFF: Reply(403, b"403 Forbidden\n"),
     Refusal.FORBIDDEN: Reply(403, b"403 Forbidden\n"),
@@ -46,15 +48,31 @@ DEFAULTS: Mapping[Refusal, Reply] = {
 
 
 class RequireHeader(msgspec.Struct, frozen=True):
-    """Refuse unless ``name`` was sent with exactly ``value``; the first of several counts."""
+    """Refuse unless ``name`` was sent with exactly ``value``; the first of several counts.
+
+    With ``any_case`` the case of the value does not matter. ``instead`` names a header that will
+    do in its place, with the same rules for its own value.
+    """
 
     name: str
     value: str
     refusal: Refusal = Refusal.HEADER_MISSING
+    any_case: bool = False
+    instead: tuple[str, str] | None = None
 
     def check(self, request: Request) -> Refusal | None:
         """Apply the rule."""
-        return None if request.headers.get_list(self.name)[:1] == [self.value] else self.refusal
+        if self._sent(request, self.name, self.value):
+            return None
+        if self.instead is not None and not request.headers.get_list(self.name):
+            return None if self._sent(request, *self.instead) else self.refusal
+        return self.refusal
+
+    def _sent(self, request: Request, name: str, value: str) -> bool:
+        found = request.headers.get_list(name)[:1]
+        if self.any_case:
+            return [text.lower() for text in found] == [value.lower()]
+        return found == [value]
 
 
 class ForbidHeader(msgspec.Struct, frozen=True):
@@ -97,7 +115,8 @@ class Area(msgspec.Struct, frozen=True, kw_only=True):
     ``prefixes`` are the paths, whole segments, below which even unknown names belong here (the
     longest prefix wins). Rules are applied in their order, then ``session``, then the method
     (contract 9.3).
-    ``refusals`` overrides ``DEFAULTS``; ``headers`` are on every outcome.
+    ``refusals`` overrides ``DEFAULTS``; ``headers`` are on every outcome. ``writes`` answers what
+    is not to be read, POST, PUT and DELETE, wherever below the prefixes it is sent.
     """
 
     name: str
@@ -107,6 +126,7 @@ class Area(msgspec.Struct, frozen=True, kw_only=True):
     methods: tuple[str, ...] = ("GET", "HEAD")
     refusals: Mapping[Refusal, Reply] = {}
     headers: HeaderLines = ()
+    writes: Live | None = None
 
 
 class CompiledArea:
@@ -114,6 +134,7 @@ class CompiledArea:
 
     __slots__ = (
         "_checks",
+        "area",
         "common",
         "dialect",
         "methods",
@@ -121,10 +142,12 @@ class CompiledArea:
         "prefixes",
         "refusals",
         "session",
+        "writes",
     )
 
     def __init__(self, area: Area, dialect: str) -> None:
         """Build the answers of all refusals of ``area``, which belongs to ``dialect``."""
+        self.area = area
         self.dialect = dialect
         self.name = area.name
         self.prefixes = area.prefixes
@@ -134,6 +157,7 @@ class CompiledArea:
             rule.check for rule in area.rules
         )
         self.session = area.session
+        self.writes = area.writes
         allow = ("Allow", ", ".join(area.methods))
         self.refusals: dict[Refusal, Answer] = {}
         for refusal in Refusal:

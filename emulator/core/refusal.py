@@ -18,6 +18,8 @@ class Refusal(StrEnum):
     NOT_FOUND = "not-found"
     CONFLICT = "conflict"
     BAD_BODY = "bad-body"
+    BAD_QUERY = "bad-query"
+    THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
     ENDPOINT_OFF = "endpoint-off"
     FORBIDDEN = "forbidden"

@@ -12,14 +12,19 @@ from emulator.core.message import Answer, Live, Request, Services
 from emulator.core.policy import Area, CompiledArea, Refusal
 
 OFF = CompiledArea(Area(name="off"), "none")
+READS = frozenset({"GET", "HEAD"})
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A path, the area that governs it, and its answer, prebuilt or a function."""
+    """A path, the area that governs it, and its answer, prebuilt or a function.
+
+    One that ``joins`` is meant to be made one with others of its path (``render.joined``).
+    """
 
     path: str
     area: CompiledArea
     answer: Answer | Live
+    joins: bool = False
 
 
 class Layout:
@@ -101,12 +106,17 @@ class Snapshot:
         if slot is None:
             area, missing = layout.miss(path)
             passed = area.gate(request, services) if area is not OFF else b""
-            refusal = passed if isinstance(passed, Refusal) else missing
-            return Decision(area, area.refusals[refusal], refusal)
-        area = layout.areas[slot]
-        passed = area.gate(request, services)
+            if isinstance(passed, bytes) and area.writes is None:
+                passed = missing
+        else:
+            area = layout.areas[slot]
+            passed = area.gate(request, services)
         if isinstance(passed, Refusal):
             return Decision(area, area.refusals[passed], passed)
+        if area.writes is not None and request.method not in READS:
+            return Decision(area, area.writes, None, passed)
+        if slot is None:
+            return Decision(area, area.refusals[Refusal.NOT_FOUND], Refusal.NOT_FOUND)
         return Decision(area, self.answers[slot], None, passed)
 
 

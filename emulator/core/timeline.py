@@ -6,8 +6,9 @@ At exactly the moment that is named it has happened.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from math import inf
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -34,8 +35,16 @@ class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
     phase: Phase
 
 
-def occurrences(events: Iterable[Event], anchors: Anchors, now: float) -> tuple[Occurrence, ...]:
-    """Give the events that the guest sees or saw by ``now``, in the order of their notice."""
+def occurrences(
+    events: Iterable[Event],
+    anchors: Anchors,
+    now: float,
+    allowed: Mapping[str, float] = MappingProxyType({}),
+) -> tuple[Occurrence, ...]:
+    """Give the events that the guest sees or saw by ``now``, in the order of their notice.
+
+    ``allowed`` says by id since when the guest lets an event begin before its time.
+    """
     found = [
         Occurrence(
             event=event,
@@ -44,17 +53,22 @@ def occurrences(events: Iterable[Event], anchors: Anchors, now: float) -> tuple[
             ends=ends,
             phase=_phase(begins, ends, now),
         )
-        for event, notice, begins, ends in _timed(events, anchors)
+        for event, notice, begins, ends in _timed(events, anchors, allowed)
         if notice <= now
     ]
     return tuple(sorted(found, key=lambda occurrence: occurrence.notice))
 
 
-def next_change(events: Iterable[Event], anchors: Anchors, now: float) -> float:
+def next_change(
+    events: Iterable[Event],
+    anchors: Anchors,
+    now: float,
+    allowed: Mapping[str, float] = MappingProxyType({}),
+) -> float:
     """Give the next moment after ``now`` at which ``occurrences`` differs; infinite if none."""
     times = (
         time
-        for _, notice, begins, ends in _timed(events, anchors)
+        for _, notice, begins, ends in _timed(events, anchors, allowed)
         for time in (notice, begins, inf if ends is None else ends)
     )
     return min((time for time in times if time > now), default=inf)
@@ -72,7 +86,7 @@ def rfc3339(seconds: float) -> str:
 
 
 def _timed(
-    events: Iterable[Event], anchors: Anchors
+    events: Iterable[Event], anchors: Anchors, allowed: Mapping[str, float]
 ) -> Iterator[tuple[Event, float, float, float | None]]:
     """Give the events whose times can be known, with these."""
     for event in events:
@@ -87,6 +101,8 @@ def _timed(
             ("ends", event.ends),
         ):
             known[name] = _when(text, known)
+            if name == "begins" and event.id in allowed:
+                known[name] = min(allowed[event.id], known[name] or inf)
         notice, begins, ends = known["notice"], known["begins"], known["ends"]
         if notice is not None and begins is not None:
             # What is over before it is told of, is so when it is told of.

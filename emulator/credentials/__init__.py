@@ -1,7 +1,6 @@
-"""Where the keys of a machine's AWS role come from."""
+"""Keys and tokens of the identities that machines have, by the provider of each."""
 
-from __future__ import annotations
-
+from emulator.credentials.access import AccessTokens, Sources
 from emulator.credentials.service import Credentials
 
-__all__ = ["Credentials"]
+__all__ = ["AccessTokens", "Credentials", "Sources"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from emulator.core.message import JSON, TEXT, Live
+from emulator.core.message import JSON, TEXT, HeaderLines, Live
+from emulator.core.pages import Pages
 from emulator.core.policy import Area, RequireHeader, Session
 from emulator.core.session import TOKEN_HEADER, TTL_HEADER
 from emulator.core.timeline import Occurrence
@@ -50,13 +52,17 @@ class Hint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """What a dialect may look at: the machine, its choices, today (``YYYY-MM-DD``), its events."""
+    """What a dialect may look at: the machine, its choices, today (``YYYY-MM-DD``), its events.
+
+    ``written`` is what the guest itself has said, by name.
+    """
 
     instance: Instance
     policy: Any
     section: Any = None
     today: str = ""
     occurrences: tuple[Occurrence, ...] = ()
+    written: Mapping[str, str] = MappingProxyType({})
 
 
 class Leaf(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +74,10 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True):
     values are strings, numbers, or null for absent. Listings show it if ``listed``, and
     those above a directory in ``hidden`` do not show that one. ``newline`` ends a JSON document
     with one. With ``seal`` the path gives a signature of the document, in that form.
+
+    With ``pages`` the template gives a JSON document each of whose parts has a path below the only
+    one of ``paths``, in the area with the longest prefix of it. What ``joins`` is served together
+    with what other dialects have at the same path, one after the other.
     """
 
     paths: tuple[str, ...]
@@ -82,9 +92,11 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True):
     hidden: tuple[str, ...] = ()
     newline: bool = False
     seal: str = ""
+    pages: Callable[[str, object, HeaderLines], Pages] | None = None
+    joins: bool = False
 
 
-def _settled(policy: Policy, _names: frozenset[str]) -> Policy:
+def _settled(policy: Policy, _names: frozenset[str], _instance: Instance) -> Policy:
     return policy
 
 
@@ -98,13 +110,13 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     ``areas`` gives its rules for a policy (a pure function: equal policies share the result),
     ``leaves`` its documents, in the order of its listings. ``brings`` names companions that its
     clients need, ``replaces`` those that are not served beside it. ``example`` is a path worth
-    trying first. ``always`` serves it to every machine. Templates that an owner adds appear in the
-    ``extra`` directories.
+    trying first. ``always`` serves it to every machine, ``anyone`` to strangers too. Templates
+    that an owner adds appear in the ``extra`` directories.
 
-    ``settle`` gives the policy with what depends on the names of all dialects that are on,
-    ``rules`` the mistakes that only it can find in a description. First segments in ``aliases``
-    stand for others. With ``dated`` its documents say when they were rendered. Session tokens, if
-    it has any, are given at ``tokens_at``.
+    ``settle`` gives the policy with what depends on the names of all dialects that are on and on
+    the machine, ``rules`` the mistakes that only it can find in a description. First segments in
+    ``aliases`` stand for others. With ``dated`` its documents say when they were rendered. Session
+    tokens, if it has any, are given at ``tokens_at``.
     """
 
     name: str
@@ -117,13 +129,14 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     hint: Hint = Hint()
     brings: tuple[str, ...] = ()
     replaces: tuple[str, ...] = ()
-    settle: Callable[[Any, frozenset[str]], Any] = _settled
+    settle: Callable[[Any, frozenset[str], Instance], Any] = _settled
     rules: Callable[[Instance], Iterable[Mistake]] = _no_rules
     aliases: Mapping[str, str] = {}
     dated: bool = False
     tokens_at: str = ""
     example: str = ""
     always: bool = False
+    anyone: bool = False
     extra: tuple[str, ...] = ()
     extra_area: str = ""
 

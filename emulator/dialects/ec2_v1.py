@@ -84,6 +84,7 @@ def _leaves(view: View) -> Iterator[Leaf]:
         template="versions",
         variables={"versions": VERSIONS},
         listed=False,
+        joins=True,
     )
     facts = _facts(instance) | {"section": view.section or Ec2V1()}
     for era, versions in eras(VERSIONS, CHANGES).items():

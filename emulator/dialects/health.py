@@ -22,4 +22,5 @@ DIALECT = Dialect(
     areas=_areas,
     leaves=_leaves,
     always=True,
+    anyone=True,
 )

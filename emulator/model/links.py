@@ -144,3 +144,46 @@ def _carrier(hop: Hop, subnets: list[Subnet]) -> int | None:
         if address is not None and hop.gateway in address.network:
             return place
     return alike[0] if alike else None
+
+
+class Card(msgspec.Struct, frozen=True):
+    """A network card: a physical interface, and with it the bond whose address it lends."""
+
+    number: int
+    interface: Interface
+    bearers: tuple[Interface, ...]
+
+    def hosts(self, version: int) -> tuple[Host, ...]:
+        """Give its static addresses of an IP version."""
+        texts = (text for link in self.bearers for text in link.addresses if text not in METHODS)
+        found = (ip_interface(text) for text in texts)
+        return tuple(host for host in found if host.version == version)
+
+    def locals(self, version: int, instance: Instance) -> tuple[str, ...]:
+        """Give its addresses; where the first card has none described, those it asks from."""
+        described = tuple(str(host.ip) for host in self.hosts(version))
+        if described or self.number or instance.peer.addresses == ():
+            return described
+        known = local_addresses(instance, version)
+        return known if set(known) <= set(instance.peer.addresses) else ()
+
+    def local(self, version: int, instance: Instance) -> str:
+        """Give the first of ``locals``, empty if there is none."""
+        return next(iter(self.locals(version, instance)), "")
+
+
+def cards(instance: Instance) -> tuple[Card, ...]:
+    """Give the cards of ``instance`` in the order of its interfaces."""
+    found = [link for link in instance.interfaces if link.type == "physical"]
+    return tuple(
+        Card(
+            number,
+            card,
+            tuple(
+                link
+                for link in instance.interfaces
+                if link is card or (link.type == "bond" and link.mac == card.mac)
+            ),
+        )
+        for number, card in enumerate(found)
+    )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from email.utils import formatdate
+from types import MappingProxyType
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from emulator.core.fresh import SEED_PLACEHOLDER, Seeded
-from emulator.core.message import JSON, Answer, Live, Reply, build
+from emulator.core.message import JSON, Answer, HeaderLines, Live, Reply, build
+from emulator.core.pages import Pages
 from emulator.core.policy import CompiledArea
 from emulator.core.snapshot import Compiler, Row, Snapshot
 from emulator.core.timeline import Occurrence
@@ -20,6 +23,7 @@ from emulator.dialects.base import Dialect, Leaf, Policy, View, content_type
 from emulator.errors import ConfigError, Problem
 from emulator.model.instance import Content, File, Instance
 from emulator.ports import Ports
+from emulator.render.joined import Joined
 from emulator.render.sealed import Seal, Sealed, unsigned
 from emulator.render.templates import Templates
 
@@ -40,6 +44,7 @@ class Renderer:
         self._ports = ports
         self._seal = seal
         self._areas: dict[tuple[str, msgspec.Struct], Areas] = {}
+        self._joined = Joined()
         known = frozenset(
             prefix
             for dialect in DIALECTS.values()
@@ -48,29 +53,35 @@ class Renderer:
         )
         self._compiler = Compiler(known)
 
-    def snapshot(self, instance: Instance, occurrences: tuple[Occurrence, ...] = ()) -> Snapshot:
+    def snapshot(
+        self,
+        instance: Instance,
+        occurrences: tuple[Occurrence, ...] = (),
+        written: Mapping[str, str] = MappingProxyType({}),
+    ) -> Snapshot:
         """Render all documents of ``instance`` as they are while its events are ``occurrences``.
 
-        Raises ``ConfigError`` for what cannot be.
+        ``written`` is what its guest has said. Raises ``ConfigError`` for what cannot be.
         """
         instance = self._expanded(instance)
         rows: list[Row] = []
         areas: list[CompiledArea] = []
         aliases: dict[str, str] = {}
         today = dt.datetime.fromtimestamp(self._ports.wall(), dt.UTC).date().isoformat()
-        for dialect, policy in switched_on(instance.dialects):
+        for dialect, policy in switched_on(instance):
             view = View(
                 instance=instance,
                 policy=policy,
                 section=instance.sections.get(dialect.name),
                 today=today,
                 occurrences=occurrences,
+                written=written,
             )
             compiled = self._compiled_areas(dialect, policy)
             rows.extend(self._dialect(dialect, view, compiled).all())
             areas.extend(compiled.values())
             aliases.update(dialect.aliases)
-        return self._compiler.compile(rows, areas, aliases)
+        return self._compiler.compile(self._joined.together(rows), areas, aliases)
 
     def anyone(self) -> Snapshot:
         """Render what is served to whoever asks, known or not."""
@@ -78,7 +89,7 @@ class Renderer:
         rows: list[Row] = []
         areas: list[CompiledArea] = []
         for dialect in DIALECTS.values():
-            if dialect.always:
+            if dialect.anyone:
                 compiled = self._compiled_areas(dialect, view.policy)
                 rows.extend(self._dialect(dialect, view, compiled).all())
                 areas.extend(compiled.values())
@@ -102,13 +113,11 @@ class Renderer:
         user_data = self._expand(instance, "user_data", instance.user_data)
         vendor_data = self._expand(instance, "vendor_data", instance.vendor_data)
         files = tuple(self._expanded_file(instance, file) for file in instance.files)
-        return msgspec.structs.replace(
-            instance, user_data=user_data, vendor_data=vendor_data, files=files
-        )
+        return replace(instance, user_data=user_data, vendor_data=vendor_data, files=files)
 
     def _expanded_file(self, instance: Instance, file: File) -> File:
         content = self._expand(instance, f"files {file.path}", file.content)
-        return msgspec.structs.replace(file, content=content)
+        return replace(file, content=content)
 
     def _expand(self, instance: Instance, field: str, content: Content | None) -> Content | None:
         if content is None or not content.template:
@@ -160,9 +169,25 @@ class _DialectRows:
         if leaf.tree:
             yield from self._tree(leaf)
             return
+        if leaf.pages is not None:
+            yield from self._pages(leaf, leaf.pages)
+            return
         content = leaf.live or self._document(leaf)
         self._nodes += [Node(path, leaf.listed, hidden=leaf.hidden) for path in leaf.paths]
-        yield from self._rows(leaf.paths, leaf.area, content)
+        rows = self._rows(leaf.paths, leaf.area, content)
+        yield from (replace(row, joins=True) for row in rows) if leaf.joins else rows
+
+    def _pages(
+        self, leaf: Leaf, make: Callable[[str, object, HeaderLines], Pages]
+    ) -> Iterator[Row]:
+        """Give a row for each part of a document, in the area that its path belongs to."""
+        tree = self._parsed(leaf.template, self._rendered(leaf), object)
+        [root] = leaf.paths
+        pages = make(root, tree, self._areas[leaf.area].common)
+        prefixes = {prefix: area for area in self._areas.values() for prefix in area.prefixes}
+        for path in pages.paths():
+            inside = [p for p in prefixes if f"{path}/".startswith(f"{p}/")]
+            yield Row(path, prefixes[max(inside, key=len)], pages)
 
     def _document(self, leaf: Leaf) -> Reply | Live:
         if leaf.body is not None:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from emulator.credentials import Credentials
 from emulator.dialects import VOCABULARY, gives_tokens
 from emulator.errors import ConfigError, Problem, StartError
 from emulator.model.config import DEFAULT_LISTEN, ServeConfig
@@ -25,12 +24,12 @@ from emulator.runtime.session_key import SessionKey
 from emulator.runtime.sockets import inherited, parse
 from emulator.runtime.state import State, default_directory
 from emulator.runtime.tasks import spawn
+from emulator.server.backing import backing
 from emulator.server.delegate import Hub
 from emulator.server.doors import Doors
 from emulator.server.fleet import plain
 from emulator.server.lastgood import LastGood
 from emulator.server.listeners import Listener
-from emulator.server.machine import Backing
 from emulator.server.operator import Operator, Page, Readiness, check_exposure
 from emulator.server.proxy import Proxies
 from emulator.server.reload import Reloader, Source
@@ -64,21 +63,15 @@ class Server:
             # Now, not when a guest asks: a mistake stops the start.
             _ = self._signer.certificate()
         given = session_key.read(ports, config.session_key) if config.session_key else b""
-        key = SessionKey(ports, state, given)
-        self._backing = Backing(
-            renderer=self._renderer(),
-            tokens=self._tokens.token,
-            credentials=Credentials(
-                ports,
-                key,
-                self._tokens.token,
-                spawn=spawn,
-                processes=config.allow_credential_process,
-            ),
-            session_key=key,
-            state=state,
-            ports=ports,
-            start=ports.wall(),
+        self._backing = backing(
+            ports,
+            state,
+            self._tokens,
+            self._renderer(),
+            SessionKey(ports, state, given),
+            seal=self._signer.seal,
+            issuer=config.issuer_url,
+            processes=config.allow_credential_process,
         )
         where = str(Path(config.podinfo or config.instances).absolute())
         self._reloader = Reloader(
@@ -145,7 +138,7 @@ class Server:
             self._again.clear()
             fleet = await asyncio.to_thread(self._reloader.again, self.hub.fleet)
             if fleet is not None:
-                self.hub.fleet = fleet
+                self.hub.take(fleet)
             self._readiness.set("descriptions", self._reloader.problem)
             self._readiness.set("sockets", self.doors.follow_fleet())
 
@@ -202,6 +195,7 @@ class Server:
     async def _drain(self) -> None:
         """Take nothing new, let what is under way finish for a while, end the rest."""
         self._stop_listening()
+        self.hub.fleet.release()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._finished(), self._config.limits.drain_seconds)
         await self.doors.close()

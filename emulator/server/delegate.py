@@ -18,7 +18,7 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
-from emulator.core.message import Answer, Live, Outcome, Reply, Request, build
+from emulator.core.message import Answer, Done, Live, Outcome, Request, Wait, build
 from emulator.core.paths import split_target
 from emulator.core.policy import CompiledArea, Refusal
 from emulator.core.snapshot import OFF, Decision, Snapshot
@@ -28,6 +28,7 @@ from emulator.ports import Ports
 from emulator.runtime.sockets import limit_hops
 from emulator.runtime.tasks import spawn
 from emulator.server.fleet import Fleet
+from emulator.server.hanging import Hanging
 from emulator.server.listeners import Heard
 from emulator.server.machine import Machine
 
@@ -55,6 +56,11 @@ class Hub:
         self._quiet = asyncio.Event()
         self._second = 0
         self._date = b""
+
+    def take(self, fleet: Fleet) -> None:
+        """Serve ``fleet`` from now on; who waits for a machine waits for it in there."""
+        old, self.fleet = self.fleet, fleet
+        old.hand_over(fleet)
 
     def began(self) -> None:
         """Count a request whose answer is due."""
@@ -108,7 +114,7 @@ class Exchange(Heard):
         self._front = front
         self._connection = connection
         self._body = b""
-        self._waiting: asyncio.Task[None] | None = None
+        self._waiting: asyncio.Task[None] | Hanging | None = None
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
@@ -170,20 +176,52 @@ class Exchange(Heard):
         except Exception:  # noqa: BLE001 - whatever fails, the guest gets its dialect's error
             self._failed(request, machine, decision.area)
             return
-        if isinstance(reply, Reply | Refusal):
+        self._take(request, machine, decision, reply)
+
+    def _take(
+        self,
+        request: Request,
+        machine: Machine,
+        decision: Decision,
+        reply: Outcome | Awaitable[Done],
+    ) -> None:
+        if not isinstance(reply, Awaitable | Wait):
             self._reply(request, machine, decision, reply)
+            return
+        if isinstance(reply, Wait):
+            self._waiting = Hanging(self, request, machine, reply)
         else:
             work = self._wait(request, machine, decision, reply)
             self._waiting = spawn(work, f"answer to {bounded(request.path)}")
-            # From here on Tornado tells of a hang-up only to who asks for it.
-            self._connection.set_close_callback(self.on_connection_close)
+        # From here on Tornado tells of a hang-up only to who asks for it.
+        self._connection.set_close_callback(self.on_connection_close)
+
+    def again(self, request: Request, machine: Machine | None) -> bool:
+        """Answer one that waited, unless it has to wait on; ``machine`` is None if it is gone."""
+        if machine is None:
+            answer = OFF.refusals[Refusal.UNKNOWN_VM]
+            self._send(request, "", Decision(OFF, answer, Refusal.UNKNOWN_VM), answer)
+            return True
+        decision = machine.snapshot.decide(request, machine)
+        if isinstance(decision.answer, Answer):
+            self._send(request, machine.instance.name, decision, decision.answer)
+            return True
+        try:
+            reply = decision.answer(request, machine)
+        except Exception:  # noqa: BLE001 - as in _live
+            self._failed(request, machine, decision.area)
+            return True
+        if isinstance(reply, Wait):
+            return False
+        self._take(request, machine, decision, reply)
+        return True
 
     async def _wait(
         self,
         request: Request,
         machine: Machine,
         decision: Decision,
-        pending: Awaitable[Outcome],
+        pending: Awaitable[Done],
     ) -> None:
         try:
             reply = await pending
@@ -202,14 +240,15 @@ class Exchange(Heard):
         decision = Decision(area, answer, Refusal.UNAVAILABLE)
         self._send(request, machine.instance.name, decision, answer)
 
-    def _reply(
-        self, request: Request, machine: Machine, decision: Decision, reply: Outcome
-    ) -> None:
+    def _reply(self, request: Request, machine: Machine, decision: Decision, reply: Done) -> None:
         area = decision.area
         vm = machine.instance.name
         if isinstance(reply, Refusal):
             answer = area.refusals[reply]
             self._send(request, vm, Decision(area, answer, reply), answer)
+            return
+        if isinstance(reply, Answer):
+            self._send(request, vm, decision, reply)
             return
         answer = build(reply, area.common)
         told = Decision(area, answer, reply.refusal, decision.lines)

@@ -37,6 +37,18 @@ class Fleet:
         """Paths of the sockets on which single machines ask."""
         return frozenset(self._by_socket)
 
+    def hand_over(self, other: Fleet) -> None:
+        """Let who waits for a machine here wait for the same one in ``other``."""
+        for machine in self.machines:
+            successor = other._by_uuid.get(machine.instance.uuid)
+            if successor is not machine:
+                machine.hand_over(successor)
+
+    def release(self) -> None:
+        """Let nobody wait any longer."""
+        for machine in self.machines:
+            machine.release()
+
     def find(self, socket: str, address: str, headers: HTTPHeaders) -> Found | Refusal:
         """Say who asks on ``socket`` (path, empty for TCP) from ``address`` (contract 9.3-1).
 

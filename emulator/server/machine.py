@@ -2,40 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from math import inf
 
-import msgspec
-
-from emulator.core.credentials import RoleCredentials
+from emulator.core.credentials import AccessToken, RoleCredentials
 from emulator.core.message import ServiceToken
+from emulator.core.refusal import Refusal
 from emulator.core.session import Sessions
 from emulator.core.snapshot import Snapshot
 from emulator.core.timeline import Anchors, awaits_first_request, next_change, occurrences
-from emulator.credentials import Credentials
+from emulator.core.written import Written
 from emulator.errors import ConfigError
+from emulator.model.accounts import Account
 from emulator.model.credentials import AwsCredentials
 from emulator.model.instance import Instance
 from emulator.ports import Ports
-from emulator.render import Renderer
-from emulator.runtime.state import State, password_name
-
-TokenSource = Callable[[Instance, str], Awaitable[ServiceToken | None]]
+from emulator.runtime.state import password_name
+from emulator.server.backing import Backing
+from emulator.server.waiting import Waiter, Waiting
 
 _log = logging.getLogger("imds")
 
 
-class Backing(msgspec.Struct, kw_only=True):
-    """What machines share: rendering, sources of secrets, state, clock; ``start`` is its time."""
+class Lasting:
+    """What a machine remembers although its description changes.
 
-    renderer: Renderer
-    tokens: TokenSource
-    credentials: Credentials
-    session_key: Callable[[], bytes]
-    state: State
-    ports: Ports
-    start: float
+    ``written`` is what its guest has said of itself, ``allowed`` the events that it lets begin, by
+    id, and since when; ``tag`` and ``number`` are of the last document of a sequence.
+    """
+
+    __slots__ = ("allowed", "number", "tag", "written")
+
+    def __init__(self, ports: Ports) -> None:
+        """Start with nothing."""
+        self.written = Written(ports)
+        self.allowed: dict[str, float] = {}
+        self.tag = ""
+        self.number = 0
 
 
 class Machine:
@@ -44,10 +49,13 @@ class Machine:
     __slots__ = (
         "_backing",
         "_before",
+        "_lasting",
         "_password",
+        "_seen",
         "_sessions",
         "_snapshot",
         "_until",
+        "_waiting",
         "first_request",
         "instance",
     )
@@ -67,6 +75,10 @@ class Machine:
         self._until = inf
         self._sessions: Sessions | None = None
         self._password: bytes | None = None
+        # Made when needed: most of thousands of machines say nothing, and nobody waits for them.
+        self._lasting = before.lasting if before else None
+        self._waiting: Waiting[Machine] | None = None
+        self._seen = 0
 
     def asked(self) -> Snapshot:
         """Give what a guest that asks now is answered; raise ``ConfigError`` if there is nothing.
@@ -79,6 +91,7 @@ class Machine:
                 self._until = self.first_request
         if self._snapshot is not None and self._until <= self.ports.wall():
             self._snapshot = self._rendered(self._snapshot)
+            self._wake()
         return self.snapshot
 
     @property
@@ -114,8 +127,80 @@ class Machine:
         anchors = Anchors(start=self._backing.start, first_request=self.first_request)
         events = self.instance.events
         # Before it can fail: what cannot be rendered now is not tried again at each request.
-        self._until = next_change(events, anchors, now)
-        return self._backing.renderer.snapshot(self.instance, occurrences(events, anchors, now))
+        lasting = self._lasting
+        allowed = lasting.allowed if lasting else {}
+        self._until = next_change(events, anchors, now, allowed)
+        told = occurrences(events, anchors, now, allowed)
+        self._seen = lasting.written.changes if lasting else 0
+        written = lasting.written.texts if lasting else {}
+        return self._backing.renderer.snapshot(self.instance, told, written)
+
+    @property
+    def lasting(self) -> Lasting | None:
+        """What it remembers, None if nothing yet."""
+        return self._lasting
+
+    def wait(self, waiter: Waiter[Machine]) -> None:
+        """Have ``waiter`` look again whenever this machine has changed."""
+        self.gathered().add(waiter)
+        self.expect()
+
+    def forget(self, waiter: Waiter[Machine]) -> None:
+        """Have ``waiter`` look no more."""
+        if self._waiting is not None:
+            self._waiting.forget(waiter)
+
+    def release(self) -> None:
+        """Let nobody wait any longer."""
+        if self._waiting is not None:
+            self._waiting.release()
+
+    def hand_over(self, successor: Machine | None) -> None:
+        """Let who waits for this machine wait for ``successor``, None if there is none."""
+        if successor is not None:
+            successor.follow(self)
+        if self._waiting is not None:
+            other = successor.gathered() if successor is not None else None
+            self._waiting.hand_over(other, successor)
+        if successor is not None:
+            successor.expect()
+
+    def follow(self, before: Machine) -> None:
+        """Take over what ``before`` was told while this machine was being rendered."""
+        self._lasting = before.lasting
+        if self._lasting is not None and self._seen != self._lasting.written.changes:
+            self.changed()
+
+    def changed(self) -> None:
+        """Render what has changed, and wake who waits for it."""
+        if self._snapshot is not None:
+            self._snapshot = self._rendered(self._snapshot)
+        self._wake()
+        self.expect()
+
+    def gathered(self) -> Waiting[Machine]:
+        """Give those who wait for this machine."""
+        if self._waiting is None:
+            self._waiting = Waiting(self._elapsed)
+        return self._waiting
+
+    def expect(self) -> None:
+        """Wake who waits once the next event's time has come."""
+        if self._waiting is not None:
+            self._waiting.until(self._until - self.ports.wall())
+
+    def _wake(self) -> None:
+        if self._waiting is not None:
+            self._waiting.wake(self)
+
+    def _elapsed(self) -> None:
+        _ = self.asked()
+        self.expect()
+
+    def _remembered(self) -> Lasting:
+        if self._lasting is None:
+            self._lasting = Lasting(self.ports)
+        return self._lasting
 
     @property
     def ports(self) -> Ports:
@@ -138,6 +223,47 @@ class Machine:
     async def credentials(self, wanted: AwsCredentials) -> RoleCredentials:
         """Give the credentials of a role; raise ``CredentialsUnavailable``."""
         return await self._backing.credentials.get(self.instance, wanted)
+
+    async def access_token(self, wanted: Account, scope: str) -> AccessToken:
+        """Give a token of ``wanted`` for ``scope``; raise ``CredentialsUnavailable``."""
+        return await self._backing.access.get(self.instance, wanted, scope)
+
+    @property
+    def issuer(self) -> str:
+        """The URL that signed claims are verified at, if one was configured, else empty."""
+        return self._backing.issuer
+
+    async def signed(self, claims: Mapping[str, object]) -> str:
+        """Give ``claims`` as a JWT of the built-in issuer; raise ``TokenUnavailable``."""
+        return await self._backing.sign(claims)
+
+    async def seal(self, form: str, document: bytes) -> bytes:
+        """Sign ``document`` in a thread; raise ``StartError`` if there is no key."""
+        return await asyncio.to_thread(self._backing.seal, form, document)
+
+    def write(self, name: str, value: str | None) -> Refusal | None:
+        """Keep what the guest says of itself, None to forget it; give why it is not taken."""
+        refusal = self._remembered().written.write(name, value)
+        if refusal is None:
+            self.changed()
+        return refusal
+
+    def acknowledge(self, event: str) -> bool:
+        """Begin the event with this id at once, as its guest allows; False if there is none."""
+        if event not in {each.id for each in self.instance.events}:
+            return False
+        allowed = self._remembered().allowed
+        if event not in allowed:
+            allowed[event] = self.ports.wall()
+            self.changed()
+        return True
+
+    def incarnation(self, tag: str, least: int) -> int:
+        """Give a number, a greater one than before if ``tag`` is another, ``least`` or more."""
+        lasting = self._remembered()
+        if tag != lasting.tag:
+            lasting.tag, lasting.number = tag, max(least, lasting.number + 1)
+        return lasting.number
 
     def password(self) -> bytes:
         """Give the ciphertext that the guest posted, empty if none; raise ``OSError``."""

@@ -8,9 +8,10 @@ from typing import Protocol
 from emulator.dialects.ec2.section import Ec2
 from emulator.errors import ConfigError
 from emulator.model.instance import Instance
+from emulator.server.backing import Backing
 from emulator.server.fleet import Fleet
 from emulator.server.lastgood import LastGood
-from emulator.server.machine import Backing, Machine
+from emulator.server.machine import Machine
 from emulator.server.proxy import Proxies
 
 _log = logging.getLogger("imds")

@@ -89,6 +89,10 @@ class Issuer:
             del self._issued[next(iter(self._issued))]
         return issued.token
 
+    async def signed(self, claims: Mapping[str, object]) -> str:
+        """Give ``claims`` as a JWT (RS256); raise ``StartError`` if there is no key."""
+        return _jwt(await self._ready(), claims)
+
     def _sign(
         self, key: SigningKey, account: tuple[str, str], audience: str, now: int, lifetime: int
     ) -> ServiceToken:
@@ -109,9 +113,7 @@ class Issuer:
             "nbf": now,
             "sub": f"system:serviceaccount:{namespace}:{name}",
         }
-        header = {"alg": "RS256", "kid": thumbprint(key.public), "typ": "JWT"}
-        signed = f"{_part(header)}.{_part(claims)}"
-        return ServiceToken(f"{signed}.{encode(key.sign(signed.encode()))}", float(now + lifetime))
+        return ServiceToken(_jwt(key, claims), float(now + lifetime))
 
     async def _ready(self) -> SigningKey:
         if self._key is None:
@@ -135,6 +137,12 @@ class Issuer:
         except OSError as error:
             raise StartError(f"the issuer's key cannot be kept: {error}") from error
         return pem
+
+
+def _jwt(key: SigningKey, claims: Mapping[str, object]) -> str:
+    header = {"alg": "RS256", "kid": thumbprint(key.public), "typ": "JWT"}
+    signed = f"{_part(header)}.{_part(claims)}"
+    return f"{signed}.{encode(key.sign(signed.encode()))}"
 
 
 def _part(value: Mapping[str, object]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from emulator.core.message import JSON, Reply, ServiceToken
 from emulator.errors import StartError, TokenUnavailable
@@ -41,6 +41,17 @@ class Tokens:
             return await self._files.read(offer.file)
         try:
             return await self._issuer.issue(instance, offer.audience, offer.lifetime)
+        except StartError as error:
+            raise TokenUnavailable(str(error)) from error
+
+    async def read(self, path: str) -> ServiceToken:
+        """Give the token in the file at ``path``; raise ``TokenUnavailable``."""
+        return await self._files.read(path)
+
+    async def sign(self, claims: Mapping[str, object]) -> str:
+        """Give ``claims`` as a JWT of the issuer's key; raise ``TokenUnavailable``."""
+        try:
+            return await self._issuer.signed(claims)
         except StartError as error:
             raise TokenUnavailable(str(error)) from error
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from emulator.core.credentials import RoleCredentials
-from emulator.credentials import service
+from emulator.credentials import exchanges
 from emulator.errors import CredentialsUnavailable, StartError, TokenUnavailable
 from emulator.model.credentials import AwsCredentials
 from emulator.model.instance import Instance, Token
@@ -77,8 +77,8 @@ def test_one_that_hangs_up_does_not_end_it_for_others(bench: Bench, sts: Sts) ->
 def test_new_keys_are_got_before_the_old_ones_end(bench: Bench, sts: Sts) -> None:
     first = get(bench, config(sts))
     life = first.expires - bench.clock.now
-    assert life > service._EARLY
-    bench.clock.advance(life - service._EARLY - 5)
+    assert life > exchanges.EARLY
+    bench.clock.advance(life - exchanges.EARLY - 5)
     assert get(bench, config(sts)) is first
     assert len(sts.asked) == 1
     bench.clock.advance(10)
@@ -185,7 +185,7 @@ def test_another_identity_never_gets_these_keys(bench: Bench, sts: Sts) -> None:
 def test_keys_that_were_not_asked_for_longest_are_forgotten(
     bench: Bench, sts: Sts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "KEPT", 2)
+    monkeypatch.setattr(exchanges, "KEPT", 2)
     bench.credentials = bench.made(processes=False)
     for lifetime in (900, 901, 902, 900):
         get(bench, msgspec.structs.replace(config(sts), lifetime=lifetime))
@@ -215,5 +215,5 @@ def test_keys_cannot_be_generated_without_the_server_s_key(bench: Bench) -> None
 def test_keys_that_have_ended_before_they_came_are_none(bench: Bench, sts: Sts) -> None:
     bench.clock.advance(100_000)
     error = refused(bench, config(sts))
-    assert str(error) == "the role's keys have expired"
+    assert str(error) == "keys of the role web have expired"
     assert error.detail.endswith("is this host's clock right?")

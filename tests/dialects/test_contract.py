@@ -198,7 +198,7 @@ def test_the_example_answers(guest: Guest) -> None:
     for name, chosen in guest.instance.dialects.items():
         dialect = DIALECTS[name]
         assert dialect.example
-        policy = dialect.settle(chosen, frozenset(guest.instance.dialects))
+        policy = dialect.settle(chosen, frozenset(guest.instance.dialects), guest.instance)
         lines = [line[1:-1] for line in required(dialect, policy, "http://server")]
         headers = dict(line.split(": ", 1) for line in lines)
         if TOKEN_HEADER in headers:

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 import jsonschema
@@ -41,6 +41,7 @@ from tests.support.ports import FakePorts
 
 if TYPE_CHECKING:
     from emulator.core.credentials import RoleCredentials
+    from emulator.core.message import Services
     from emulator.core.session import Sessions
     from emulator.core.snapshot import Decision, Snapshot
     from emulator.model.credentials import AwsCredentials
@@ -155,7 +156,7 @@ def ask(
     decision, request = decide(served, target, method, headers)
     if isinstance(decision.answer, Answer):
         return decision.answer
-    reply = decision.answer(request, Machine(tokens))
+    reply = decision.answer(request, cast("Services", Machine(tokens)))
     if isinstance(reply, Awaitable):
         reply = asyncio.run(_finish(reply))
     assert isinstance(reply, Reply)

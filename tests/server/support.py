@@ -6,14 +6,15 @@ from pathlib import Path
 
 from emulator import sources
 from emulator.core.message import ServiceToken
-from emulator.credentials import Credentials
 from emulator.dialects import VOCABULARY
 from emulator.model.instance import Instance
 from emulator.render import Renderer, Templates
+from emulator.render.sealed import unsigned
 from emulator.runtime.session_key import SessionKey
 from emulator.runtime.state import State
-from emulator.runtime.tasks import spawn
-from emulator.server.machine import Backing, Machine
+from emulator.server.backing import backing
+from emulator.server.machine import Machine
+from emulator.tokens import Tokens
 from tests.support.ports import FakePorts
 
 
@@ -34,15 +35,9 @@ class Bench:
         ports = self.fake.ports
         renderer = Renderer(Templates(templates), ports)
         key = SessionKey(ports, self.state)
-        self.backing = Backing(
-            renderer=renderer,
-            tokens=self.token,
-            credentials=Credentials(ports, key, self.token, spawn=spawn, processes=False),
-            session_key=key,
-            state=self.state,
-            ports=ports,
-            start=ports.wall(),
-        )
+        tokens = Tokens(ports, self.state)
+        self.backing = backing(ports, self.state, tokens, renderer, key, seal=unsigned)
+        self.backing.tokens = self.token
 
     async def token(self, _instance: Instance, audience: str) -> ServiceToken | None:
         """Offer one token, for the default audience."""

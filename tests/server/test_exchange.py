@@ -166,7 +166,7 @@ async def test_state_that_cannot_be_written_is_no_lost_password(
 async def test_documents_that_cannot_be_rendered_are_an_error_not_a_hang(
     ask: Ask, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_self: object, _instance: Instance, _occurrences: object) -> None:
+    def broken(*_: object) -> None:
         raise ConfigError(Problem("t", 1, "", "a mistake", "none"))
 
     monkeypatch.setattr("emulator.render.renderer.Renderer.snapshot", broken)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tornado.httputil import HTTPHeaders
 
-from emulator.core.message import Answer, Reply, Request, ServiceToken, build
+from emulator.core.message import Answer, Reply, Request, ServiceToken, Wait, build
 from emulator.core.paths import split_target
 from emulator.core.refusal import Refusal
 from emulator.core.session import TOKEN_HEADER, Sessions
 from emulator.core.timeline import Anchors, occurrences
-from emulator.credentials import Credentials
+from emulator.core.written import Written
+from emulator.credentials import AccessTokens, Credentials, Sources
 from emulator.dialects import VOCABULARY
 from emulator.model.build import build as build_instance
 from emulator.model.decode import Outside
@@ -22,13 +23,15 @@ from emulator.model.document import Unfit
 from emulator.render import Renderer, Templates
 from emulator.runtime.tasks import spawn
 from emulator.sources.compose import compose
+from emulator.tokens import Tokens
 from tests.support.ports import FakePorts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from emulator.core.credentials import RoleCredentials
+    from emulator.core.credentials import AccessToken, RoleCredentials
     from emulator.core.timeline import Occurrence
+    from emulator.model.accounts import Account
     from emulator.model.credentials import AwsCredentials
     from emulator.model.instance import Instance
     from emulator.ports import Ports
@@ -125,6 +128,18 @@ async def _no_token(_instance: Instance, _audience: str) -> ServiceToken | None:
     return None
 
 
+class _Memory:
+    """Keeps the issuer's key of all guests, which takes a good part of a second to make."""
+
+    kept: ClassVar[dict[str, bytes]] = {}
+
+    def load(self, name: str) -> bytes | None:
+        return self.kept.get(name)
+
+    def save(self, name: str, data: bytes) -> None:
+        self.kept[name] = data
+
+
 @functools.cache
 def _templates() -> Templates:
     return Templates()  # compiled once, as a server does
@@ -139,6 +154,10 @@ class Guest:
         self.instance = machine(described) if isinstance(described, str) else described
         self.renderer = Renderer(_templates(), self.fake.ports, _mark)
         self.started = self.fake.now
+        self.written = Written(self.fake.ports)
+        self.allowed: dict[str, float] = {}
+        self.numbered = ("", 0)
+        self.issuer = ""
         self.snapshot = self.renderer.snapshot(self.instance, self._occurrences())
         self.posted = b""
         self.last_hop_limit = 0
@@ -146,14 +165,19 @@ class Guest:
         self._credentials = Credentials(
             self.ports, lambda: KEY, _no_token, spawn=spawn, processes=False
         )
+        self.issued = Tokens(self.ports, _Memory())
+        sources = Sources(_no_token, self.issued.read, self.issued.sign, lambda: KEY)
+        self._access = AccessTokens(self.ports, sources, spawn)
 
     def again(self) -> None:
         """Render anew, as the server does when an event's time has come."""
-        self.snapshot = self.renderer.snapshot(self.instance, self._occurrences())
+        self.snapshot = self.renderer.snapshot(
+            self.instance, self._occurrences(), self.written.texts
+        )
 
     def _occurrences(self) -> tuple[Occurrence, ...]:
         anchors = Anchors(start=self.started, first_request=self.started)
-        return occurrences(self.instance.events, anchors, self.fake.now)
+        return occurrences(self.instance.events, anchors, self.fake.now, self.allowed)
 
     @property
     def ports(self) -> Ports:
@@ -167,6 +191,39 @@ class Guest:
     async def credentials(self, wanted: AwsCredentials) -> RoleCredentials:
         """Give the credentials of a role as the server would."""
         return await self._credentials.get(self.instance, wanted)
+
+    async def access_token(self, wanted: Account, scope: str) -> AccessToken:
+        """Give a token as the server would."""
+        return await self._access.get(self.instance, wanted, scope)
+
+    async def signed(self, claims: Mapping[str, object]) -> str:
+        """Sign as the server would."""
+        return await self.issued.sign(claims)
+
+    async def seal(self, form: str, document: bytes) -> bytes:
+        """Stand in for a signature."""
+        return _mark(form, document)
+
+    def write(self, name: str, value: str | None) -> Refusal | None:
+        """Keep what the guest says of itself."""
+        refusal = self.written.write(name, value)
+        if refusal is None:
+            self.again()
+        return refusal
+
+    def acknowledge(self, event: str) -> bool:
+        """Let an event begin."""
+        if event not in {each.id for each in self.instance.events}:
+            return False
+        self.allowed.setdefault(event, self.fake.now)
+        self.again()
+        return True
+
+    def incarnation(self, tag: str, least: int) -> int:
+        """Give a number."""
+        if tag != self.numbered[0]:
+            self.numbered = (tag, max(least, self.numbered[1] + 1))
+        return self.numbered[1]
 
     def in_session(self) -> dict[str, str]:
         """Give the header with a good session token."""
@@ -199,10 +256,17 @@ class Guest:
             answer = decision.answer
         else:
             reply = decision.answer(request, self)
-            if not isinstance(reply, Reply | Refusal):
+            if isinstance(reply, Wait):
+                # Nothing else happens while it waits.
+                late = Request(method, path, reply.late, lines, body, "192.0.2.10")
+                reply = decision.answer(late, self)
+            if not isinstance(reply, Reply | Refusal | Answer | Wait):
                 reply = asyncio.run(_waited(reply))
             if isinstance(reply, Refusal):
                 return decision.area.refusals[reply]
+            if isinstance(reply, Answer):
+                return reply
+            assert isinstance(reply, Reply)
             self.last_hop_limit = reply.hop_limit
             answer = build(reply, decision.area.common)
         return Answer(answer.status, answer.head + decision.lines, answer.body)

@@ -22,6 +22,7 @@ from emulator.dialects.ec2.roles import InfoDocument, RoleDocument
 from emulator.dialects.ec2.rules import mistakes
 from emulator.dialects.ec2.section import Ec2, Ec2Policy
 from emulator.model.credentials import AwsCredentials
+from emulator.model.instance import Instance
 
 VERSIONS = (
     "1.0",
@@ -101,7 +102,7 @@ def _areas(policy: Ec2Policy) -> tuple[Area, ...]:
     )
 
 
-def _settle(policy: Ec2Policy, names: frozenset[str]) -> Ec2Policy:
+def _settle(policy: Ec2Policy, names: frozenset[str], _instance: Instance) -> Ec2Policy:
     """Choose for who did not: OpenStack's clients walk this tree too, and know no tokens."""
     if policy.tokens != "auto":
         return policy
@@ -121,6 +122,7 @@ def _leaves(view: View) -> Iterator[Leaf]:
         variables={"versions": VERSIONS},
         type=_PLAIN,
         listed=False,
+        joins=True,
     )
     yield Leaf(
         paths=(_META,),

@@ -14,8 +14,8 @@ from ipaddress import ip_interface, ip_network
 import msgspec
 
 from emulator.dialects.ec2.section import Ec2, Ec2Interface
-from emulator.model.instance import AUTOMATIC, Instance, Interface
-from emulator.model.links import Host, local_addresses, public_addresses
+from emulator.model.instance import Instance
+from emulator.model.links import Card, Host, cards, local_addresses, public_addresses
 
 _ID_DIGITS = 17
 
@@ -140,28 +140,26 @@ class _Nics:
         self._section = section
         self._vpc_id = vpc_id
         self._domain = domain
-        self._cards = [link for link in instance.interfaces if link.type == "physical"]
 
     def all(self) -> tuple[Nic, ...]:
         """Give them in the order of the description."""
-        return tuple(self._nic(number, card) for number, card in enumerate(self._cards))
+        return tuple(self._nic(card) for card in cards(self._instance))
 
-    def _nic(self, number: int, card: Interface) -> Nic:
-        section = self._section
-        more = section.interfaces.get(card.name) or section.interfaces.get(card.mac)
+    def _nic(self, card: Card) -> Nic:
+        section, link = self._section, card.interface
+        more = section.interfaces.get(link.name) or section.interfaces.get(link.mac)
         more = more or Ec2Interface()
-        hosts = self._hosts(card)
-        subnets = {version: _subnets(hosts, version) for version in (4, 6)}
+        subnets = {version: _subnets(card.hosts(version)) for version in (4, 6)}
         network = next(iter(subnets[4] or subnets[6]), "")
-        public = _of(card.public_addresses, 4)
+        public = _of(link.public_addresses, 4)
         return Nic(
-            mac=card.mac,
-            device_number=number,
-            interface_id=more.interface_id or _id("eni", card.mac),
+            mac=link.mac,
+            device_number=card.number,
+            interface_id=more.interface_id or _id("eni", link.mac),
             subnet_id=more.subnet_id or _id("subnet", self._vpc_id, network),
             network_card=None if more.network_card < 0 else more.network_card,
-            local_ipv4s=self._locals(number, hosts),
-            ipv6s=_of((str(host.ip) for host in hosts), 6),
+            local_ipv4s=card.locals(4, self._instance),
+            ipv6s=tuple(str(host.ip) for host in card.hosts(6)),
             public_ipv4s=public,
             public_hostname=_public_hostname(
                 public, self._instance.placement.region, self._domain
@@ -174,31 +172,13 @@ class _Nics:
             ipv6_prefixes=more.ipv6_prefixes,
         )
 
-    def _hosts(self, card: Interface) -> list[Host]:
-        """Give the static addresses of a card, and of the bond whose address it lends."""
-        bearers = [
-            link
-            for link in self._instance.interfaces
-            if link is card or (link.type == "bond" and link.mac == card.mac)
-        ]
-        texts = (text for link in bearers for text in link.addresses if text not in AUTOMATIC)
-        return [ip_interface(text) for text in texts]
-
-    def _locals(self, number: int, hosts: list[Host]) -> tuple[str, ...]:
-        """Give its private addresses; where none is described, those the machine asks from."""
-        described = _of((str(host.ip) for host in hosts), 4)
-        if described or number or self._instance.peer.addresses == ():
-            return described
-        known = local_addresses(self._instance, 4)
-        return known if set(known) <= set(self._instance.peer.addresses) else ()
-
 
 def _of(addresses: Iterable[str], version: int) -> tuple[str, ...]:
     return tuple(text for text in addresses if ip_interface(text).version == version)
 
 
-def _subnets(hosts: list[Host], version: int) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(str(host.network) for host in hosts if host.version == version))
+def _subnets(hosts: Iterable[Host]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(host.network) for host in hosts))
 
 
 def _around(subnets: tuple[str, ...]) -> tuple[str, ...]:
