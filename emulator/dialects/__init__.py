@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
-from emulator.dialects import ec2, ec2_v1, health, kubevirt, nocloud, openstack
+from emulator.dialects import ec2, ec2_v1, gce, health, kubevirt, nocloud, openstack
 from emulator.dialects.base import Dialect, SessionPolicy
 from emulator.model.instance import Instance
 from emulator.model.vocabulary import Vocabulary
 
 DIALECTS: dict[str, Dialect] = {
     module.DIALECT.name: module.DIALECT
-    for module in (health, nocloud, kubevirt, openstack, ec2, ec2_v1)
+    for module in (health, nocloud, kubevirt, openstack, ec2, ec2_v1, gce)
 }
 
 VOCABULARY = Vocabulary(
@@ -26,10 +24,9 @@ VOCABULARY = Vocabulary(
 )
 
 
-def switched_on(
-    chosen: Mapping[str, msgspec.Struct],
-) -> list[tuple[Dialect, msgspec.Struct]]:
+def switched_on(instance: Instance) -> list[tuple[Dialect, msgspec.Struct]]:
     """Give the dialects of a machine in the table's order, companions included, with policies."""
+    chosen = instance.dialects
     names = {name for name, dialect in DIALECTS.items() if dialect.always}.union(chosen)
     for name in chosen:
         names.update(DIALECTS[name].brings)
@@ -37,7 +34,7 @@ def switched_on(
         names.difference_update(DIALECTS[name].replaces)
     on = frozenset(names)
     return [
-        (dialect, dialect.settle(chosen.get(name) or dialect.policy(), on))
+        (dialect, dialect.settle(chosen.get(name) or dialect.policy(), on, instance))
         for name, dialect in DIALECTS.items()
         if name in on
     ]
@@ -45,5 +42,5 @@ def switched_on(
 
 def gives_tokens(instance: Instance) -> bool:
     """Say whether any dialect of ``instance`` gives session tokens, whose answers are limited."""
-    policies = (policy for _, policy in switched_on(instance.dialects))
+    policies = (policy for _, policy in switched_on(instance))
     return any(isinstance(policy, SessionPolicy) and policy.gives_tokens for policy in policies)
