@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from importlib import import_module
 from types import MappingProxyType
 from typing import Annotated, Any
 
@@ -139,6 +140,18 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     anyone: bool = False
     extra: tuple[str, ...] = ()
     extra_area: str = ""
+
+
+def later(module: str, name: str) -> Callable[..., Any]:
+    """Give the function ``name`` of ``module``, which is imported when it is first called.
+
+    What a machine does not have, its server should not carry.
+    """
+
+    def call(*arguments: object) -> Any:  # noqa: ANN401
+        return getattr(import_module(module), name)(*arguments)
+
+    return call
 
 
 def eras(versions: Iterable[str], changes: Collection[str]) -> dict[str, tuple[str, ...]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-
-import msgspec
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
 
 from emulator.core.message import ServiceToken
-from emulator.credentials import AccessTokens, Credentials, Sources
 from emulator.model.instance import Instance
 from emulator.ports import Ports
 from emulator.render import Renderer
@@ -15,21 +15,27 @@ from emulator.runtime.state import State
 from emulator.runtime.tasks import spawn
 from emulator.tokens import Tokens
 
+if TYPE_CHECKING:
+    from emulator.credentials.access import AccessTokens
+    from emulator.credentials.service import Credentials
+
 TokenSource = Callable[[Instance, str], Awaitable[ServiceToken | None]]
 Seal = Callable[[str, bytes], bytes]
 
 
-class Backing(msgspec.Struct, kw_only=True):
+@dataclass(kw_only=True, slots=True)
+class Backing:
     """What machines share: rendering, sources of secrets, state, clock; ``start`` is its time.
 
+    What gives keys and bearer tokens is made when a machine first has any.
     ``sign`` makes a JWT, which is verified at ``issuer`` if that is not empty; ``seal`` signs a
     document in the given form, in its own time.
     """
 
     renderer: Renderer
     tokens: TokenSource
-    credentials: Credentials
-    access: AccessTokens
+    credentials: Callable[[], Credentials]
+    access: Callable[[], AccessTokens]
     sign: Callable[[Mapping[str, object]], Awaitable[str]]
     seal: Seal
     issuer: str
@@ -51,12 +57,25 @@ def backing(  # noqa: PLR0913 (its parts)
     processes: bool = False,
 ) -> Backing:
     """Put it together; what descriptions name as programs runs only with ``processes``."""
-    sources = Sources(tokens=tokens.token, read=tokens.read, sign=tokens.sign, key=key)
+
+    @cache
+    def keys() -> Credentials:
+        from emulator.credentials.service import Credentials  # noqa: PLC0415  see Backing
+
+        return Credentials(ports, key, tokens.token, spawn=spawn, processes=processes)
+
+    @cache
+    def bearers() -> AccessTokens:
+        from emulator.credentials.access import AccessTokens, Sources  # noqa: PLC0415  see Backing
+
+        sources = Sources(tokens=tokens.token, read=tokens.read, sign=tokens.sign, key=key)
+        return AccessTokens(ports, sources, spawn)
+
     return Backing(
         renderer=renderer,
         tokens=tokens.token,
-        credentials=Credentials(ports, key, tokens.token, spawn=spawn, processes=processes),
-        access=AccessTokens(ports, sources, spawn),
+        credentials=keys,
+        access=bearers,
         sign=tokens.sign,
         seal=seal,
         issuer=issuer,

@@ -222,11 +222,11 @@ class Machine:
 
     async def credentials(self, wanted: AwsCredentials) -> RoleCredentials:
         """Give the credentials of a role; raise ``CredentialsUnavailable``."""
-        return await self._backing.credentials.get(self.instance, wanted)
+        return await self._backing.credentials().get(self.instance, wanted)
 
     async def access_token(self, wanted: Account, scope: str) -> AccessToken:
         """Give a token of ``wanted`` for ``scope``; raise ``CredentialsUnavailable``."""
-        return await self._backing.access.get(self.instance, wanted, scope)
+        return await self._backing.access().get(self.instance, wanted, scope)
 
     @property
     def issuer(self) -> str:

@@ -111,7 +111,7 @@ class Reloader:
         for machine in changed:
             section = machine.instance.sections.get("ec2")
             if isinstance(section, Ec2):
-                self._backing.credentials.check(machine.instance.name, section.credentials)
+                self._backing.credentials().check(machine.instance.name, section.credentials)
         for machine in changed[:EAGER]:
             machine.render()
         self._save(instances)

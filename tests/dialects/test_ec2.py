@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.core.message import Answer
-from emulator.dialects.ec2 import VERSIONS
 from emulator.dialects.ec2.facts import readable
+from emulator.dialects.ec2.names import VERSIONS
 from emulator.errors import ConfigError
 from tests.support.guest import CERTIFICATE, COMPLETE, ED25519, RSA, Guest, header, machine
 

@@ -147,7 +147,9 @@ def test_not_more_problems_are_named_than_somebody_reads() -> None:
 def test_nesting_is_bounded_whatever_its_depth() -> None:
     for opening in ("[", "{a: ", "- ", "? "):
         [found] = problems(opening * 200_000)
-        assert f"found nesting deeper than {MAX_DEPTH}" in found or "as a key" in found
+        # PyYAML has a limit of its own from 6.0.4 on, which what opens at once meets first.
+        said = (f"found nesting deeper than {MAX_DEPTH}", "as a key", "maximum nesting depth")
+        assert any(words in found for words in said)
     assert value("[" * MAX_DEPTH + "]" * MAX_DEPTH) is not None
 
 

@@ -6,7 +6,7 @@ have in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 
 import msgspec
@@ -14,21 +14,12 @@ import msgspec
 from emulator.core.message import Reply
 from emulator.core.policy import DEFAULTS, Area, Closed, ForbidHeader, RequireHeader, Rule
 from emulator.core.refusal import Refusal
-from emulator.dialects.base import Dialect, Hint, Leaf, View
-from emulator.dialects.gce import guest
-from emulator.dialects.gce.accounts import AccessTokenDocument, IdentityDocument
-from emulator.dialects.gce.events import events
-from emulator.dialects.gce.facts import Facts, attributes, facts, subject
-from emulator.dialects.gce.pages import TEXT, GcePages
-from emulator.dialects.gce.rules import mistakes
+from emulator.dialects.base import Dialect, Hint, later
+from emulator.dialects.gce.names import GUEST_ATTRIBUTES, ROOT, TREE
 from emulator.dialects.gce.section import Gce, GcePolicy
-from emulator.model.accounts import GoogleAccount
-from emulator.model.events import moment
 from emulator.model.instance import Instance
 
-_ROOT = "/computeMetadata"
-_TREE = f"{_ROOT}/v1"
-_ACCOUNTS = f"{_TREE}/instance/service-accounts"
+_SWITCH = "enable-guest-attributes"
 
 _HEADERS = (
     ("Metadata-Flavor", "Google"),
@@ -79,19 +70,19 @@ def _areas(policy: GcePolicy) -> tuple[Area, ...]:
         Area(name="gce-root", refusals=_REFUSALS, headers=_HEADERS),
         Area(
             name="gce",
-            prefixes=(_ROOT,),
+            prefixes=(ROOT,),
             rules=_RULES,
             refusals=_REFUSALS,
             headers=_HEADERS,
         ),
         Area(
             name="gce-guest-attributes",
-            prefixes=(guest.PREFIX,),
+            prefixes=(GUEST_ATTRIBUTES,),
             rules=(*_RULES, *closed),
             methods=("DELETE", "GET", "HEAD", "PUT"),
             refusals=_REFUSALS,
             headers=_HEADERS,
-            writes=guest.write,
+            writes=later("emulator.dialects.gce.guest", "write"),
         ),
     )
 
@@ -102,69 +93,20 @@ def _settle(policy: GcePolicy, _names: frozenset[str], instance: Instance) -> Gc
         return policy
     section = instance.sections.get("gce") or Gce()
     assert isinstance(section, Gce)  # noqa: S101 - so its dialect declares it
-    said = section.project_attributes | attributes(instance, section)
-    on = said.get(guest.SWITCH, "").upper() == "TRUE"
+    said = section.project_attributes | instance.meta | section.attributes
+    on = said.get(_SWITCH, "").upper() == "TRUE"
     return msgspec.structs.replace(policy, guest_attributes="on" if on else "off")
-
-
-def _leaves(view: View) -> Iterator[Leaf]:
-    section = view.section or Gce()
-    known = facts(view.instance, section)
-    named = list(_named(known))
-    yield Leaf(paths=("/",), area="gce-root", body=b"computeMetadata/\n", type=TEXT, joins=True)
-    yield Leaf(paths=(_ROOT,), area="gce", body=b"v1/\n", type=TEXT)
-    yield from _accounts(view.instance, section, known)
-    yield Leaf(
-        paths=(_TREE,),
-        area="gce",
-        template="tree.json",
-        pages=GcePages,
-        variables={
-            "facts": known,
-            "section": section,
-            "accounts": named,
-            "events": events(view.occurrences),
-            "written": (
-                guest.nested(view.written) if view.policy.guest_attributes == "on" else None
-            ),
-        },
-    )
-
-
-def _named(known: Facts) -> Iterator[tuple[str, GoogleAccount]]:
-    """Give the accounts by all their names, addresses last."""
-    for account in known.accounts.values():
-        for alias in account.aliases:
-            yield alias, account
-    yield from known.accounts.items()
-
-
-def _accounts(instance: Instance, section: Gce, known: Facts) -> Iterator[Leaf]:
-    """Give what is computed for each account."""
-    machine = {
-        "instance_creation_timestamp": int(moment(instance.launched)[1]),
-        "instance_id": str(known.id),
-        "instance_name": instance.name,
-        "project_id": known.project_id,
-        "project_number": known.project_number,
-        "zone": instance.placement.zone,
-    }
-    for email, account in known.accounts.items():
-        paths = [f"{_ACCOUNTS}/{name}" for name in (*account.aliases, email)]
-        identity = IdentityDocument(account, subject(email), machine, section.licenses)
-        for name, live in (("token", AccessTokenDocument(account)), ("identity", identity)):
-            yield Leaf(paths=tuple(f"{path}/{name}" for path in paths), area="gce", live=live)
 
 
 DIALECT = Dialect(
     name="gce",
     summary="Google's metadata server: the whole tree, waiting for changes, service accounts",
     areas=_areas,
-    leaves=_leaves,
+    leaves=later("emulator.dialects.gce.documents", "leaves"),
     policy=GcePolicy,
     section=Gce,
     settle=_settle,
-    rules=mistakes,
+    rules=later("emulator.dialects.gce.rules", "mistakes"),
     hint=Hint(product="Google Compute Engine"),
-    example=f"{_TREE}/instance/hostname",
+    example=f"{TREE}/instance/hostname",
 )

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 
 from emulator.core.message import Done, Reply, Request, Services
 from emulator.core.refusal import Refusal
-
-PREFIX = "/computeMetadata/v1/instance/guest-attributes"
-SWITCH = "enable-guest-attributes"
+from emulator.dialects.gce.names import GUEST_ATTRIBUTES
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}/[A-Za-z0-9_.-]{1,128}")
 _WRITTEN = Reply(200, b"", "application/text")
@@ -17,7 +15,7 @@ _WRITTEN = Reply(200, b"", "application/text")
 
 def write(request: Request, services: Services) -> Done:
     """Keep the body of a PUT, or remove what is named with DELETE."""
-    name = request.path.removeprefix(f"{PREFIX}/")
+    name = request.path.removeprefix(f"{GUEST_ATTRIBUTES}/")
     if not _NAME.fullmatch(name):
         return Refusal.NOT_FOUND if request.method == "DELETE" else Refusal.BAD_BODY
     try:
