@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import shlex
 import sys
 
 from emulator import __version__
 from emulator.cli.source import open_source
-from emulator.dialects import switched_on
+from emulator.dialects import DOORS, switched_on
 from emulator.dialects.base import required
 from emulator.model.config import DEFAULT_LISTEN, ServeConfig
 from emulator.ports import SYSTEM
@@ -41,6 +42,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="WHERE",
         default=[],
         help=f"HOST:PORT, unix:PATH or fd:N; repeatable (default {DEFAULT_LISTEN})",
+    )
+    parser.add_argument(
+        "--door",
+        action="append",
+        metavar="NAME=WHERE",
+        default=[],
+        help="where guests ask for what a dialect has at an address of its own: "
+        f"{', '.join(f'{name}={address}:80' for name, address in DOORS.items())}",
     )
     parser.add_argument(
         "--operator",
@@ -106,6 +115,7 @@ def run(options: argparse.Namespace) -> int:
         podinfo=options.podinfo,
         templates=options.templates,
         listen=tuple(options.listen),
+        doors=tuple(options.door),
         operator=options.operator,
         operator_cert=options.operator_cert,
         operator_key=options.operator_key,
@@ -153,5 +163,5 @@ def _examples(url: str, machine: Machine) -> list[str]:
     for dialect, policy in switched_on(machine.instance):
         if dialect.example:
             headers = "".join(f" -H {header}" for header in required(dialect, policy, url))
-            lines.append(f"curl{headers} {url}{dialect.example}")
+            lines.append(f"curl{headers} {shlex.quote(url + dialect.example)}")
     return lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Protocol
@@ -14,6 +14,7 @@ from emulator.core.refusal import Refusal
 from emulator.core.session import Sessions
 from emulator.model.accounts import Account
 from emulator.model.credentials import AwsCredentials
+from emulator.model.instance import Instance
 from emulator.ports import Ports
 
 TEXT = "text/plain; charset=UTF-8"
@@ -156,8 +157,15 @@ class Services(Protocol):
     def write(self, name: str, value: str | None) -> Refusal | None:
         """Keep what the guest says of itself, None to forget it; give why it is not taken."""
 
-    def acknowledge(self, event: str) -> bool:
-        """Begin the event with this id at once, as its guest allows; False if there is none."""
+    @property
+    def instance(self) -> Instance:
+        """Its description."""
+
+    def acknowledge(self, events: Iterable[str]) -> None:
+        """Begin the events with these ids at once, as the guest allows."""
+
+    def report(self, state: str, why: str) -> None:
+        """Note for the operator what the guest says of its boot."""
 
     def incarnation(self, tag: str, least: int) -> int:
         """Give a number, a greater one than before if ``tag`` is another, ``least`` or more."""

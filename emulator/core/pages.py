@@ -23,8 +23,11 @@ class Pages(ABC):
     """The parts of ``tree`` below ``root``; a dialect says which forms there are, and of what.
 
     An object or a list is a directory, each of its members a path below; ``null`` is absent. A
-    form of a part is made when it is first asked for, and kept: most are never asked for.
+    form of a part is made when it is first asked for, and kept: most are never asked for. Its tag
+    is in the header ``tag_header``, if that has a name.
     """
+
+    tag_header = "ETag"
 
     def __init__(self, root: str, tree: object, common: HeaderLines) -> None:
         """Serve ``tree`` at ``root``; ``common`` headers are on every answer."""
@@ -58,13 +61,15 @@ class Pages(ABC):
         yield from self._paths(self._root, self._tree)
 
     def page(self, path: str, form: str) -> Page:
-        """Give ``form`` of the part at ``path``; its tag is its ``ETag`` too."""
+        """Give ``form`` of the part at ``path``."""
         page = self._made.get((path, form))
         if page is None:
-            reply = self.form(path, self._node(path), form)
+            reply = self.form(path, self.node(path), form)
             named = tag(reply.body)
-            tagged = replace(reply, headers=(*reply.headers, ("ETag", named)))
-            page = self._made[path, form] = Page(build(tagged, self._common), named)
+            if self.tag_header:
+                headers = (*reply.headers, (self.tag_header, named))
+                reply = replace(reply, headers=headers)
+            page = self._made[path, form] = Page(build(reply, self._common), named)
         return page
 
     def _paths(self, path: str, node: object) -> Iterator[str]:
@@ -72,7 +77,8 @@ class Pages(ABC):
         for name, value in self.below(path.rpartition("/")[2], node):
             yield from self._paths(f"{path}/{name}", value)
 
-    def _node(self, path: str) -> object:
+    def node(self, path: str) -> object:
+        """Give the part at ``path``, which is one of ``paths``."""
         node, name = self._tree, self._root.rpartition("/")[2]
         for part in path[len(self._root) + 1 :].split("/") if path != self._root else ():
             node = next(value for key, value in self.below(name, node) if key == part)

@@ -116,7 +116,8 @@ class Area(msgspec.Struct, frozen=True, kw_only=True):
     longest prefix wins). Rules are applied in their order, then ``session``, then the method
     (contract 9.3).
     ``refusals`` overrides ``DEFAULTS``; ``headers`` are on every outcome. ``writes`` answers what
-    is not to be read, POST, PUT and DELETE, wherever below the prefixes it is sent.
+    is not to be read, POST, PUT and DELETE, wherever below the prefixes it is sent. ``query`` is
+    one with which each of its paths can be asked for.
     """
 
     name: str
@@ -127,6 +128,7 @@ class Area(msgspec.Struct, frozen=True, kw_only=True):
     refusals: Mapping[Refusal, Reply] = {}
     headers: HeaderLines = ()
     writes: Live | None = None
+    query: str = ""
 
 
 class CompiledArea:

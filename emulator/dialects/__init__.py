@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import msgspec
 
-from emulator.dialects import ec2, ec2_v1, gce, health, kubevirt, nocloud, openstack
+from emulator.dialects import (
+    azure,
+    ec2,
+    ec2_v1,
+    gce,
+    health,
+    kubevirt,
+    no_identity,
+    nocloud,
+    openstack,
+)
 from emulator.dialects.base import Dialect, SessionPolicy
 from emulator.model.instance import Instance
 from emulator.model.vocabulary import Vocabulary
 
 DIALECTS: dict[str, Dialect] = {
     module.DIALECT.name: module.DIALECT
-    for module in (health, nocloud, kubevirt, openstack, ec2, ec2_v1, gce)
+    for module in (
+        health,
+        no_identity,
+        nocloud,
+        kubevirt,
+        openstack,
+        ec2,
+        ec2_v1,
+        gce,
+        azure,
+    )
 }
 
 VOCABULARY = Vocabulary(
@@ -22,6 +42,10 @@ VOCABULARY = Vocabulary(
     default=("openstack", "kubevirt"),
     rules={name: dialect.rules for name, dialect in DIALECTS.items()},
 )
+
+
+DOORS = {name: address for dialect in DIALECTS.values() for name, address in dialect.doors.items()}
+"""The addresses at which guests ask beside 169.254.169.254, by the names of their doors."""
 
 
 def switched_on(instance: Instance) -> list[tuple[Dialect, msgspec.Struct]]:

@@ -118,6 +118,11 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     the machine, ``rules`` the mistakes that only it can find in a description. First segments in
     ``aliases`` stand for others. With ``dated`` its documents say when they were rendered. Session
     tokens, if it has any, are given at ``tokens_at``.
+
+    ``hosts`` are names by which its clients ask for the metadata address. ``doors`` are further
+    addresses at which they ask: by the door's name, the one where they look for it. There every
+    path begins with that name and a colon (``wireserver:/machine``), so that what is served at one
+    address is nowhere else.
     """
 
     name: str
@@ -135,6 +140,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     aliases: Mapping[str, str] = {}
     dated: bool = False
     tokens_at: str = ""
+    hosts: tuple[str, ...] = ()
+    doors: Mapping[str, str] = {}
     example: str = ""
     always: bool = False
     anyone: bool = False

@@ -32,7 +32,9 @@ class ServeConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     ``listen`` and ``operator`` are ``HOST:PORT``, ``unix:PATH``, ``fd:N``, and for the operator
     ``off``; without ``listen`` it is what was inherited from systemd, or else the default port of
-    the loopback address. ``operator_cert`` and ``operator_key`` are PEM files. ``instances`` is a
+    the loopback address. ``doors`` are further such places as ``NAME=PLACE``, where guests ask for
+    what a dialect has at an address of its own (``wireserver=168.63.129.16:80``).
+    ``operator_cert`` and ``operator_key`` are PEM files. ``instances`` is a
     file, a folder, or empty for the sample; ``podinfo`` a pod's downward-API folder; ``templates``
     a folder of the owner's. ``state`` is where keys and passwords live, empty for XDG's folder;
     with ``last_good`` a start on broken descriptions goes on from the last good ones.
@@ -51,6 +53,7 @@ class ServeConfig(msgspec.Struct, frozen=True, kw_only=True):
     podinfo: str = ""
     templates: str = ""
     listen: tuple[str, ...] = ()
+    doors: tuple[str, ...] = ()
     operator: str = DEFAULT_OPERATOR
     operator_cert: str = ""
     operator_key: str = ""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from emulator.dialects import VOCABULARY, gives_tokens
+from emulator.dialects import DOORS, VOCABULARY, gives_tokens
 from emulator.errors import ConfigError, Problem, StartError
 from emulator.model.config import DEFAULT_LISTEN, ServeConfig
 from emulator.observe.access import AccessLog
@@ -21,9 +21,10 @@ from emulator.render import Renderer, Templates
 from emulator.runtime import descriptors, session_key
 from emulator.runtime.notify import notify
 from emulator.runtime.session_key import SessionKey
-from emulator.runtime.sockets import inherited, parse
+from emulator.runtime.sockets import Endpoint, inherited, parse
 from emulator.runtime.state import State, default_directory
 from emulator.runtime.tasks import spawn
+from emulator.server import guests
 from emulator.server.backing import backing
 from emulator.server.delegate import Hub
 from emulator.server.doors import Doors
@@ -94,6 +95,9 @@ class Server:
         listen = self._config.listen or (() if given else (DEFAULT_LISTEN,))
         try:
             self.doors.open([*(parse(text, "--listen") for text in listen), *given])
+            for text in self._config.doors:
+                name, endpoint = _door(text)
+                self.doors.open([endpoint], name)
             self._operate()
         except (ConfigError, StartError):
             self._stop_listening()
@@ -184,6 +188,7 @@ class Server:
         pages: dict[str, Page] = {
             "/healthz": self._readiness.health,
             "/readyz": self._readiness.page,
+            guests.PATH: lambda: guests.page(self.hub.fleet.machines),
             **self._tokens.pages(),
         }
         self.operator = Listener(endpoint, Operator(pages), config.limits, tls)
@@ -216,6 +221,14 @@ class Server:
 def _sole(config: ServeConfig) -> bool:
     """Say whether one machine is described, whoever asks: all sources but a folder do so."""
     return bool(config.podinfo) or not config.instances or not Path(config.instances).is_dir()
+
+
+def _door(text: str) -> tuple[str, Endpoint]:
+    name, given, where = text.partition("=")
+    if name not in DOORS or not given:
+        allowed = f"NAME=PLACE with a name among {', '.join(DOORS)}"
+        raise ConfigError(Problem("command line", 0, "--door", f'"{text}"', allowed))
+    return name, parse(where, "--door")
 
 
 def _proxies(config: ServeConfig, ports: Ports) -> Proxies:

@@ -90,10 +90,14 @@ class Hub:
 class Front(HTTPServerConnectionDelegate):
     """Makes an exchange for each request that arrives on one listener."""
 
-    def __init__(self, hub: Hub, socket: str) -> None:
-        """Answer from ``hub``; ``socket`` is the path of a unix listener, empty for TCP."""
+    def __init__(self, hub: Hub, socket: str, door: str = "") -> None:
+        """Answer from ``hub``; ``socket`` is the path of a unix listener, empty for TCP.
+
+        A ``door`` is what all paths begin with that are asked for here.
+        """
         self.hub = hub
         self.socket = socket
+        self.door = door
 
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
@@ -142,6 +146,7 @@ class Exchange(Heard):
         path, query = split_target(self._line.path)
         context: object = self._connection.context
         front = self._front
+        path = front.door + path
         address: str = front.socket or getattr(context, "remote_ip", "")
         found = front.hub.fleet.find(front.socket, address, self._headers)
         if isinstance(found, Refusal):

@@ -33,10 +33,10 @@ class Doors:
         yield from self._given
         yield from self._machines.values()
 
-    def open(self, endpoints: Iterable[Endpoint]) -> None:
-        """Listen on all of ``endpoints``; raise ``StartError``."""
+    def open(self, endpoints: Iterable[Endpoint], name: str = "") -> None:
+        """Listen on all of ``endpoints``, which are the door ``name``; raise ``StartError``."""
         for endpoint in endpoints:
-            self._given.append(self._listener(endpoint))
+            self._given.append(self._listener(endpoint, f"{name}:" if name else ""))
 
     def follow_fleet(self) -> str:
         """Listen on the sockets of the machines that are served now, and on no others.
@@ -70,8 +70,8 @@ class Doors:
         for listener in self:
             await listener.close()
 
-    def _listener(self, endpoint: Endpoint) -> Listener:
-        front = Front(self._hub, endpoint.path)
+    def _listener(self, endpoint: Endpoint, door: str = "") -> Listener:
+        front = Front(self._hub, endpoint.path, door)
         listener = Listener(endpoint, front, self._limits)
         front.socket = listener.address.path  # an inherited descriptor's is known only now
         return listener

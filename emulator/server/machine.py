@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import inf
 
 from emulator.core.credentials import AccessToken, RoleCredentials
@@ -30,10 +30,11 @@ class Lasting:
     """What a machine remembers although its description changes.
 
     ``written`` is what its guest has said of itself, ``allowed`` the events that it lets begin, by
-    id, and since when; ``tag`` and ``number`` are of the last document of a sequence.
+    id, and since when; ``tag`` and ``number`` are of the last document of a sequence. ``reported``
+    is what it last said of its boot: a word, and why.
     """
 
-    __slots__ = ("allowed", "number", "tag", "written")
+    __slots__ = ("allowed", "number", "reported", "tag", "written")
 
     def __init__(self, ports: Ports) -> None:
         """Start with nothing."""
@@ -41,6 +42,7 @@ class Lasting:
         self.allowed: dict[str, float] = {}
         self.tag = ""
         self.number = 0
+        self.reported = ("", "")
 
 
 class Machine:
@@ -139,6 +141,11 @@ class Machine:
     def lasting(self) -> Lasting | None:
         """What it remembers, None if nothing yet."""
         return self._lasting
+
+    @property
+    def waiters(self) -> int:
+        """How many requests wait for it to change."""
+        return len(self._waiting) if self._waiting is not None else 0
 
     def wait(self, waiter: Waiter[Machine]) -> None:
         """Have ``waiter`` look again whenever this machine has changed."""
@@ -248,15 +255,18 @@ class Machine:
             self.changed()
         return refusal
 
-    def acknowledge(self, event: str) -> bool:
-        """Begin the event with this id at once, as its guest allows; False if there is none."""
-        if event not in {each.id for each in self.instance.events}:
-            return False
+    def acknowledge(self, events: Iterable[str]) -> None:
+        """Begin the events with these ids at once, as the guest allows."""
         allowed = self._remembered().allowed
-        if event not in allowed:
-            allowed[event] = self.ports.wall()
+        known = {event.id for event in self.instance.events}
+        new = [event for event in events if event in known and event not in allowed]
+        if new:
+            allowed.update(dict.fromkeys(new, self.ports.wall()))
             self.changed()
-        return True
+
+    def report(self, state: str, why: str) -> None:
+        """Note for the operator what the guest says of its boot."""
+        self._remembered().reported = (state, why)
 
     def incarnation(self, tag: str, least: int) -> int:
         """Give a number, a greater one than before if ``tag`` is another, ``least`` or more."""

@@ -25,12 +25,13 @@ _HOUR = 3600
 class Pair(msgspec.Struct, frozen=True):
     """A certificate (PEM), and what its key does.
 
-    ``sign`` gives an RSA signature with SHA-256, ``envelop`` PKCS #7 signed data in DER.
+    ``sign`` gives an RSA signature with SHA-256, ``envelop`` PKCS #7 signed data in DER, with the
+    certificate in it or not.
     """
 
     certificate: bytes
     sign: Callable[[bytes], bytes]
-    envelop: Callable[[bytes], bytes]
+    envelop: Callable[[bytes, bool], bytes]
 
 
 def generate(ports: Ports) -> bytes:
@@ -89,11 +90,12 @@ def load(certificate: bytes, key: bytes) -> Pair:
     if secret.public_key() != read.public_key():
         raise ValueError("the key is not the certificate's")
 
-    def envelop(document: bytes) -> bytes:
+    def envelop(document: bytes, enclosed: bool) -> bytes:  # noqa: FBT001  a callable of a value
         # Without attributes, which would hold the time, the result is the document's alone.
-        # Without the certificate, which verifiers need from the operator, not from a guest.
         signing = PKCS7SignatureBuilder().set_data(document).add_signer(read, secret, SHA256())
-        options = (PKCS7Options.Binary, PKCS7Options.NoAttributes, PKCS7Options.NoCerts)
+        options = [PKCS7Options.Binary, PKCS7Options.NoAttributes]
+        if not enclosed:
+            options.append(PKCS7Options.NoCerts)
         return signing.sign(Encoding.DER, options)
 
     return Pair(

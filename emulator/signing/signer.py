@@ -11,7 +11,8 @@ from emulator.ports import Ports
 from emulator.signing.pair import Pair, generate, load
 
 NAME = "identity.pem"
-FORMS = ("signature", "pkcs7", "rsa2048")
+FORMS = ("signature", "pkcs7", "rsa2048", "attested")
+_ENCLOSED = "attested"
 
 
 class KeyStore(Protocol):
@@ -51,11 +52,16 @@ class Signer:
         """Sign ``document``: the same bytes give the same signature.
 
         ``signature`` is base64 of an RSA signature with SHA-256 (PKCS #1 v1.5); ``pkcs7`` and
-        ``rsa2048`` are base64 of PKCS #7 signed data that holds the document, without armour.
+        ``rsa2048`` are base64 of PKCS #7 signed data that holds the document, without armour,
+        ``attested`` has the certificate in it too, from which Azure's verifiers start; EC2's have
+        it from elsewhere.
         Raises ``ConfigError`` or ``StartError`` if there is no key.
         """
         pair = self._ready()
-        signed = pair.sign(document) if form == "signature" else pair.envelop(document)
+        if form == "signature":
+            signed = pair.sign(document)
+        else:
+            signed = pair.envelop(document, form == _ENCLOSED)
         return _lines(signed)
 
     def certificate(self) -> bytes:

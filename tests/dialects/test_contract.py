@@ -60,11 +60,16 @@ LISTED = {name: dialect.listings for name, dialect in DIALECTS.items() if dialec
 
 
 class Place(NamedTuple):
-    """A path that a guest can get, the area it is in, and the headers to ask with."""
+    """A path that a guest can get, the area it is in, and what it is to be asked with."""
 
     path: str
     area: CompiledArea
     headers: dict[str, str]
+
+    @property
+    def query(self) -> str:
+        """The query with its question mark, if there must be one."""
+        return f"?{self.area.area.query}" if self.area.area.query else ""
 
 
 def places(guest: Guest) -> Iterator[Place]:
@@ -129,15 +134,17 @@ def test_every_listed_entry_resolves_with_and_without_slash(guest: Guest) -> Non
 
 @every_guest
 def test_a_final_slash_changes_nothing(guest: Guest) -> None:
-    for path, _, headers in places(guest):
-        assert guest.ask(f"{path}/", headers=headers).status == 200, path
+    for place in places(guest):
+        slashed = f"{place.path}/{place.query}"
+        assert guest.ask(slashed, headers=place.headers).status == 200, slashed
 
 
 @every_guest
 def test_head_is_get_where_an_area_takes_both(guest: Guest) -> None:
-    for path, area, headers in places(guest):
-        got = guest.ask(path, headers=headers)
-        asked = guest.ask(path, "HEAD", headers)
+    for place in places(guest):
+        path, area, headers = place
+        got = guest.ask(path + place.query, headers=headers)
+        asked = guest.ask(path + place.query, "HEAD", headers)
         if "HEAD" in area.methods:
             assert (asked.status, len(asked.body)) == (got.status, len(got.body)), path
             assert header(asked, "Content-Type") == header(got, "Content-Type"), path
@@ -147,8 +154,9 @@ def test_head_is_get_where_an_area_takes_both(guest: Guest) -> None:
 
 @every_guest
 def test_what_there_is_answers_get(guest: Guest) -> None:
-    for path, _, headers in places(guest):
-        answer = guest.ask(path, headers=headers)
+    for place in places(guest):
+        path = place.path + place.query
+        answer = guest.ask(path, headers=place.headers)
         assert answer.status == 200, path
         assert header(answer, "Content-Type"), path
         assert "tornado" not in answer.head.decode().lower()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tornado.httputil import HTTPHeaders
@@ -16,7 +17,7 @@ from emulator.core.session import TOKEN_HEADER, Sessions
 from emulator.core.timeline import Anchors, occurrences
 from emulator.core.written import Written
 from emulator.credentials import AccessTokens, Credentials, Sources
-from emulator.dialects import VOCABULARY
+from emulator.dialects import DOORS, VOCABULARY
 from emulator.model.build import build as build_instance
 from emulator.model.decode import Outside
 from emulator.model.document import Unfit
@@ -27,7 +28,7 @@ from emulator.tokens import Tokens
 from tests.support.ports import FakePorts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from emulator.core.credentials import AccessToken, RoleCredentials
     from emulator.core.timeline import Occurrence
@@ -157,6 +158,7 @@ class Guest:
         self.written = Written(self.fake.ports)
         self.allowed: dict[str, float] = {}
         self.numbered = ("", 0)
+        self.reported = ("", "")
         self.issuer = ""
         self.snapshot = self.renderer.snapshot(self.instance, self._occurrences())
         self.posted = b""
@@ -201,8 +203,8 @@ class Guest:
         return await self.issued.sign(claims)
 
     async def seal(self, form: str, document: bytes) -> bytes:
-        """Stand in for a signature."""
-        return _mark(form, document)
+        """Stand in for a signature, in base64 as all are."""
+        return b64encode(_mark(form, document))
 
     def write(self, name: str, value: str | None) -> Refusal | None:
         """Keep what the guest says of itself."""
@@ -211,13 +213,15 @@ class Guest:
             self.again()
         return refusal
 
-    def acknowledge(self, event: str) -> bool:
-        """Let an event begin."""
-        if event not in {each.id for each in self.instance.events}:
-            return False
-        self.allowed.setdefault(event, self.fake.now)
+    def acknowledge(self, events: Iterable[str]) -> None:
+        """Let events begin."""
+        for event in events:
+            self.allowed.setdefault(event, self.fake.now)
         self.again()
-        return True
+
+    def report(self, state: str, why: str) -> None:
+        """Note what is reported."""
+        self.reported = (state, why)
 
     def incarnation(self, tag: str, least: int) -> int:
         """Give a number."""
@@ -244,8 +248,11 @@ class Guest:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
     ) -> Answer:
-        """Ask for ``target`` (path and query)."""
-        path, query = split_target(target)
+        """Ask for ``target`` (path and query, behind the name of a door if not at the front)."""
+        door, _, rest = target.partition(":/") if target[:1] != "/" else ("", "", "")
+        path, query = split_target(f"/{rest}" if door in DOORS else target)
+        if door in DOORS:
+            path = f"{door}:{path}"
         lines = HTTPHeaders()
         for name, value in (headers or {}).items():
             lines.add(name, value)

@@ -76,6 +76,13 @@ def _areas(policy: GcePolicy) -> tuple[Area, ...]:
             headers=_HEADERS,
         ),
         Area(
+            name="gce-identity",
+            rules=_RULES,
+            refusals=_REFUSALS,
+            headers=_HEADERS,
+            query="audience=https://web.example",
+        ),
+        Area(
             name="gce-guest-attributes",
             prefixes=(GUEST_ATTRIBUTES,),
             rules=(*_RULES, *closed),
@@ -107,6 +114,7 @@ DIALECT = Dialect(
     section=Gce,
     settle=_settle,
     rules=later("emulator.dialects.gce.rules", "mistakes"),
+    hosts=("metadata.google.internal", "metadata"),
     hint=Hint(product="Google Compute Engine"),
     example=f"{TREE}/instance/hostname",
 )

@@ -63,7 +63,15 @@ def _accounts(instance: Instance, section: Gce, known: Facts) -> Iterator[Leaf]:
         "zone": instance.placement.zone,
     }
     for email, account in known.accounts.items():
-        paths = [f"{_ACCOUNTS}/{name}" for name in (*account.aliases, email)]
         identity = IdentityDocument(account, subject(email), machine, section.licenses)
-        for name, live in (("token", AccessTokenDocument(account)), ("identity", identity)):
-            yield Leaf(paths=tuple(f"{path}/{name}" for path in paths), area="gce", live=live)
+        names = (*account.aliases, email)
+        yield Leaf(
+            paths=tuple(f"{_ACCOUNTS}/{name}/token" for name in names),
+            area="gce",
+            live=AccessTokenDocument(account),
+        )
+        yield Leaf(
+            paths=tuple(f"{_ACCOUNTS}/{name}/identity" for name in names),
+            area="gce-identity",
+            live=identity,
+        )

@@ -1,0 +1,114 @@
+"""What Azure would have from its own databases, worked out from what is described."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from uuid import UUID, uuid5
+
+import msgspec
+from msgspec.structs import replace
+
+from emulator.dialects.azure.section import Azure
+from emulator.model.accounts import AzureIdentity
+from emulator.model.derive import NAMESPACE
+from emulator.model.instance import Instance
+from emulator.model.links import Card, cards
+
+
+class Family(msgspec.Struct, frozen=True, kw_only=True):
+    """The addresses of one IP version on an interface: pairs of private and public ones."""
+
+    addresses: tuple[tuple[str, str], ...]
+    subnets: tuple[tuple[str, int], ...]
+
+
+class Nic(msgspec.Struct, frozen=True, kw_only=True):
+    """A network interface in Azure's words."""
+
+    mac: str
+    ipv4: Family
+    ipv6: tuple[str, ...]
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """A machine in Azure's words."""
+
+    subscription_id: str
+    resource_group: str
+    resource_id: str
+    tenant_id: str
+    zone: str
+    physical_zone: str
+    offer: str
+    tags: tuple[tuple[str, str], ...]
+    user_data: str
+    nics: tuple[Nic, ...]
+    identities: tuple[AzureIdentity, ...]
+
+
+def facts(instance: Instance, section: Azure) -> Facts:
+    """Give the facts of ``instance``."""
+    subscription = section.subscription_id.lower() or _uuid(f"subscription/{instance.project}")
+    group = section.resource_group or instance.namespace
+    tenant = section.tenant_id.lower() or _uuid(f"tenant/{instance.project}")
+    zone = section.zone or instance.placement.zone
+    data = instance.user_data.data if instance.user_data is not None else b""
+    return Facts(
+        subscription_id=subscription,
+        resource_group=group,
+        resource_id=(
+            f"/subscriptions/{subscription}/resourceGroups/{group}"
+            f"/providers/Microsoft.Compute/virtualMachines/{instance.name}"
+        ),
+        tenant_id=tenant,
+        zone=zone,
+        physical_zone=section.physical_zone or f"{instance.placement.region}-{zone}",
+        offer=section.offer or instance.image,
+        tags=tuple(instance.tags.items()),
+        user_data=b64encode(data).decode(),
+        nics=tuple(_nic(card, instance) for card in cards(instance)),
+        identities=tuple(_identity(one, instance, tenant) for one in section.identities),
+    )
+
+
+def _nic(card: Card, instance: Instance) -> Nic:
+    hosts = card.hosts(4)
+    public = [text for text in card.interface.public_addresses if ":" not in text]
+    private = list(card.locals(4, instance))
+    if not private and any("dhcp4" in link.addresses for link in card.bearers):
+        # Nobody said which address it gets. cloud-init leaves a card alone that has none.
+        private = [""]
+    public += [""] * len(private)
+    networks = dict.fromkeys(host.network for host in hosts)
+    subnets = tuple((str(net.network_address), net.prefixlen) for net in networks)
+    return Nic(
+        mac=card.interface.mac.replace(":", "").upper(),
+        ipv4=Family(
+            addresses=tuple(zip(private, public, strict=False)),
+            subnets=subnets if subnets or not private else (("", 24),),
+        ),
+        ipv6=card.locals(6, instance),
+    )
+
+
+def _identity(identity: AzureIdentity, instance: Instance, tenant: str) -> AzureIdentity:
+    """Give an identity with all its ids: its own resource's, or the machine's."""
+    owner = identity.resource_id.lower() or instance.uuid
+    return replace(
+        identity,
+        client_id=identity.client_id.lower() or _uuid(f"client/{owner}"),
+        object_id=identity.object_id.lower() or _uuid(f"object/{owner}"),
+        tenant_id=identity.tenant_id.lower() or tenant,
+    )
+
+
+def event_id(instance: Instance, name: str) -> str:
+    """Give the id of an event as Azure spells it; a name that is a UUID stays that."""
+    try:
+        return str(UUID(name)).upper()
+    except ValueError:
+        return str(uuid5(UUID(instance.uuid), f"event {name}")).upper()
+
+
+def _uuid(seed: str) -> str:
+    return str(uuid5(NAMESPACE, f"azure/{seed}"))

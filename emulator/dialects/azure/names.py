@@ -1,0 +1,53 @@
+"""Versions and paths of Azure's metadata service (contract 5.2)."""
+
+from __future__ import annotations
+
+VERSIONS = (
+    "2017-03-01",
+    "2017-04-02",
+    "2017-08-01",
+    "2017-10-01",
+    "2017-12-01",
+    "2018-02-01",
+    "2018-04-02",
+    "2018-10-01",
+    "2019-02-01",
+    "2019-03-11",
+    "2019-04-30",
+    "2019-06-01",
+    "2019-06-04",
+    "2019-08-01",
+    "2019-08-15",
+    "2019-11-01",
+    "2020-06-01",
+    "2020-07-15",
+    "2020-09-01",
+    "2020-10-01",
+    "2020-12-01",
+    "2021-01-01",
+    "2021-02-01",
+    "2021-03-01",
+    "2021-05-01",
+    "2021-08-01",
+    "2021-10-01",
+    "2021-11-01",
+    "2021-11-15",
+    "2021-12-13",
+    "2023-07-01",
+    "2023-11-15",
+    "2024-03-15",
+    "2024-07-17",
+    "2025-04-07",
+)
+ROOT = "/metadata"
+INSTANCE = f"{ROOT}/instance"
+EXTENDED = f"{INSTANCE}/extended"
+IDENTITY = f"{ROOT}/identity"
+EVENTS = f"{ROOT}/scheduledevents"
+ATTESTED = f"{ROOT}/attested/document"
+BALANCER = f"{ROOT}/loadbalancer"
+
+DOOR = "wireserver"
+WIRE_ADDRESS = "168.63.129.16"
+"""Where every guest of Azure looks for it (contract 5.5)."""
+WIRE = f"{DOOR}:"
