@@ -60,6 +60,14 @@ def test_scale() -> None:
     row(lines, "200", VALUE, VALUE, VALUE, SPREAD, SPREAD, SPREAD)
 
 
+def test_waiting() -> None:
+    lines = printed("waiting", "--waiters", "1", "120", "--rounds", "2", "--count", "3")
+    row(lines, "1", SPREAD, SPREAD, SPREAD, SPREAD)
+    row(lines, "120", VALUE, VALUE, SPREAD, SPREAD, SPREAD, SPREAD)
+    for name in ("a leaf", "the whole tree, recursive"):
+        row(lines, name, VALUE, SPREAD, SPREAD)
+
+
 @pytest.mark.client
 @pytest.mark.namespace
 def test_crawl() -> None:

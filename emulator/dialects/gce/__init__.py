@@ -65,7 +65,7 @@ _REFUSALS = _refusals()
 
 
 def _areas(policy: GcePolicy) -> tuple[Area, ...]:
-    closed = () if policy.guest_attributes == "on" else (Closed(Refusal.FORBIDDEN),)
+    closed = () if policy.guest_attributes == "enabled" else (Closed(Refusal.FORBIDDEN),)
     return (
         Area(name="gce-root", refusals=_REFUSALS, headers=_HEADERS),
         Area(
@@ -102,7 +102,7 @@ def _settle(policy: GcePolicy, _names: frozenset[str], instance: Instance) -> Gc
     assert isinstance(section, Gce)  # noqa: S101 - so its dialect declares it
     said = section.project_attributes | instance.meta | section.attributes
     on = said.get(_SWITCH, "").upper() == "TRUE"
-    return msgspec.structs.replace(policy, guest_attributes="on" if on else "off")
+    return msgspec.structs.replace(policy, guest_attributes="enabled" if on else "disabled")
 
 
 DIALECT = Dialect(

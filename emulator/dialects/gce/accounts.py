@@ -80,7 +80,7 @@ class IdentityDocument(msgspec.Struct, frozen=True):
 
 def _parameter(request: Request, name: str) -> str:
     """Give the first value of a query's parameter, empty if it has none."""
-    return parse_qs(request.query).get(name, [""])[0]
+    return parse_qs(request.query, keep_blank_values=True).get(name, [""])[0]
 
 
 def _unavailable(error: CredentialsUnavailable) -> Reply:

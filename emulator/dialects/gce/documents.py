@@ -38,7 +38,7 @@ def leaves(view: View) -> Iterator[Leaf]:
             "accounts": named,
             "events": events(view.occurrences),
             "written": (
-                guest.nested(view.written) if view.policy.guest_attributes == "on" else None
+                guest.nested(view.written) if view.policy.guest_attributes == "enabled" else None
             ),
         },
     )

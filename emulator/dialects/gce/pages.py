@@ -51,7 +51,7 @@ class GcePages(Pages):
             own = any(part in _OWN_WORDS for part in path.split("/"))
             return Reply(200, msgspec.json.encode(self._value(name, node, own=own)), JSON)
         if not _is_directory(name, node):
-            kind = JSON if name in _ARRAYS else TEXT
+            kind = JSON if _is_array(name, node) else TEXT
             return Reply(200, _text(name, node).encode(), kind)
         if form == "recursive-text":
             lines = [f"{where} {text}" for where, text in self._leaves(name, node, "")]
@@ -95,12 +95,17 @@ def _is_directory(name: str, node: object) -> bool:
     return isinstance(node, dict) or (isinstance(node, list) and name not in _LISTS)
 
 
+def _is_array(name: str, node: object) -> bool:
+    # Not by its name alone: an attribute may have that too.
+    return isinstance(node, list) and name in _ARRAYS
+
+
 def _text(name: str, node: object) -> str:
-    if not isinstance(node, list):
-        return str(node)
-    return msgspec.json.encode(node).decode() if name in _ARRAYS else "\n".join(node)
+    if _is_array(name, node):
+        return msgspec.json.encode(node).decode()
+    return "\n".join(node) if isinstance(node, list) else str(node)
 
 
 def _camel(key: str) -> str:
     """Give ``network-interfaces`` as ``networkInterfaces``."""
-    return re.sub("-(.)", lambda found: found[1].upper(), key)
+    return re.sub("-+([^-])", lambda found: found[1].upper(), key)

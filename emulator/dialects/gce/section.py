@@ -19,6 +19,13 @@ Key = Annotated[
         extra={"allowed": "1 to 128 letters, digits, '_' and '-'"},
     ),
 ]
+Partner = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$",
+        extra={"allowed": "1 to 128 letters, digits, '_', '.' and '-', not '.' first"},
+    ),
+]
 Long = Annotated[str, Meta(max_length=262_144)]
 
 
@@ -26,7 +33,7 @@ class GcePolicy(Policy, frozen=True, kw_only=True):
     """Choices about the Google dialect."""
 
     guest_attributes: Annotated[
-        Literal["auto", "on", "off"],
+        Literal["auto", "enabled", "disabled"],
         Meta(
             description="Whether the guest may write attributes of its own; `auto` leaves it to "
             "the attribute `enable-guest-attributes`, as Google does."
@@ -111,7 +118,7 @@ class Gce(Value, frozen=True):
         dict[Key, Long], Meta(max_length=256, description="Attributes of the project.")
     ] = msgspec.field(default_factory=dict)
     partner_attributes: Annotated[
-        dict[Key, dict[Key, Long]],
+        dict[Partner, dict[Key, Long]],
         Meta(max_length=64, description="Attributes of partners, by their name."),
     ] = msgspec.field(default_factory=dict)
     service_accounts: Annotated[
