@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import parse_qsl, urlencode
 
@@ -28,6 +29,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     timeout: int | None = None
 
     @classmethod
+    @lru_cache(maxsize=64)  # those who wait are all looked at, with the same few, at each change
     def parse(cls, query: str) -> Query | None:
         """Read a query; None if it has a value that is not allowed.
 
