@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from emulator.core.message import Answer
-from emulator.core.policy import CompiledArea
+from emulator.core.policy import Closed, CompiledArea
 from emulator.core.snapshot import Row
 
 
@@ -22,7 +22,7 @@ class Joined:
         """Give ``rows``; of those that join at one path, the first with the texts of all.
 
         Its area then has the headers of all areas, on its refusals too; of two headers of one
-        name the first counts.
+        name the first counts. What is closed does not close it to the others.
         """
         found: list[Row] = []
         places: dict[str, int] = {}
@@ -36,8 +36,8 @@ class Joined:
                 found.append(row)
             parts.setdefault(row.path, []).append(row)
         for path, place in places.items():
-            if len(parts[path]) > 1:
-                found[place] = self._one(parts[path])
+            joined = [row for row in parts[path] if not _is_closed(row.area)] or parts[path]
+            found[place] = self._one(joined) if len(joined) > 1 else joined[0]
         return found
 
     def _one(self, rows: list[Row]) -> Row:
@@ -68,3 +68,7 @@ class Joined:
             area = replace(areas[0].area, headers=(*first, *more))
             self._areas[areas] = CompiledArea(area, areas[0].dialect)
         return self._areas[areas]
+
+
+def _is_closed(area: CompiledArea) -> bool:
+    return any(isinstance(rule, Closed) for rule in area.area.rules)

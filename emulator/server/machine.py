@@ -44,6 +44,11 @@ class Lasting:
         self.number = 0
         self.reported = ("", "")
 
+    @property
+    def changes(self) -> tuple[int, int]:
+        """Tell one state of what documents show of it from every later one."""
+        return self.written.changes, len(self.allowed)
+
 
 class Machine:
     """A virtual machine as the server holds it; implements ``core.message.Services``."""
@@ -80,7 +85,7 @@ class Machine:
         # Made when needed: most of thousands of machines say nothing, and nobody waits for them.
         self._lasting = before.lasting if before else None
         self._waiting: Waiting[Machine] | None = None
-        self._seen = 0
+        self._seen = (0, 0)
 
     def asked(self) -> Snapshot:
         """Give what a guest that asks now is answered; raise ``ConfigError`` if there is nothing.
@@ -130,10 +135,10 @@ class Machine:
         events = self.instance.events
         # Before it can fail: what cannot be rendered now is not tried again at each request.
         lasting = self._lasting
+        self._seen = lasting.changes if lasting else (0, 0)
         allowed = lasting.allowed if lasting else {}
         self._until = next_change(events, anchors, now, allowed)
         told = occurrences(events, anchors, now, allowed)
-        self._seen = lasting.written.changes if lasting else 0
         written = lasting.written.texts if lasting else {}
         return self._backing.renderer.snapshot(self.instance, told, written)
 
@@ -173,9 +178,16 @@ class Machine:
             successor.expect()
 
     def follow(self, before: Machine) -> None:
-        """Take over what ``before`` was told while this machine was being rendered."""
-        self._lasting = before.lasting
-        if self._lasting is not None and self._seen != self._lasting.written.changes:
+        """Take over what ``before`` was told while this machine was being rendered.
+
+        What it let begin was an event as it was described then, not another that has its id now.
+        """
+        self._lasting = lasting = before.lasting
+        if lasting is None:
+            return
+        same = {event.id for event in self.instance.events if event in before.instance.events}
+        lasting.allowed = {id_: when for id_, when in lasting.allowed.items() if id_ in same}
+        if self._seen != lasting.changes:
             self.changed()
 
     def changed(self) -> None:
