@@ -21,7 +21,7 @@ from emulator.boot.report import Report, text
 from emulator.boot.run import Plan, Talk, boot, commands
 from emulator.boot.verdict import DATASOURCES, Limits
 from emulator.cli.source import SAMPLE
-from emulator.dialects import DIALECTS, VOCABULARY, gives_tokens
+from emulator.dialects import DIALECTS, VOCABULARY, gives_tokens, switched_on
 from emulator.dialects.base import Hint
 from emulator.errors import BootError, ConfigError, Problem
 from emulator.model.instance import Instance
@@ -115,11 +115,14 @@ def _plan(options: argparse.Namespace) -> Plan:
     disk = inspect(Path(image.disk))
     kernel = _kernel(options, disk)
     acceleration = accelerate(qemu.path)
+    on = [dialect for dialect, _ in switched_on(instance)]
     return Plan(
         description=description,
         instance=instance,
         datasource=datasource,
         hint=Hint(**dict(options.smbios)) if options.smbios else DIALECTS[datasource].hint,
+        hosts=frozenset(host for dialect in on for host in dialect.hosts),
+        doors={name: where for dialect in on for name, where in dialect.doors.items()},
         disk=disk,
         qemu=qemu,
         acceleration=acceleration,

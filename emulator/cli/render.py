@@ -7,14 +7,16 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable
+from http import HTTPStatus
 
 from tornado.httputil import HTTPHeaders
 
 from emulator.cli import USAGE_ERROR
 from emulator.cli.source import open_source
-from emulator.core.message import Answer, Done, Outcome, Reply, Request, Wait
-from emulator.core.paths import split_target
+from emulator.core.message import Answer, Done, Live, Outcome, Reply, Request, Wait
+from emulator.core.pages import Pages
 from emulator.core.snapshot import Snapshot
+from emulator.dialects import split_at_door
 from emulator.model.instance import Instance
 from emulator.ports import SYSTEM
 from emulator.render import Renderer, Templates
@@ -66,14 +68,20 @@ def _lines(snapshot: Snapshot) -> list[str]:
     lines = []
     for path, slot in sorted(snapshot.layout.slots.items()):
         area, answer = snapshot.layout.areas[slot], snapshot.answers[slot]
-        size = str(len(answer.body)) if isinstance(answer, Answer) else "fresh"
-        lines.append(f"{size:>8}  {area.dialect:<10} {path}")
+        lines.append(f"{_kind(answer):>8}  {area.dialect:<10} {path}")
     return lines
+
+
+def _kind(answer: Answer | Live) -> str:
+    """Say how long an answer is, or why that cannot be said."""
+    if isinstance(answer, Answer):
+        return str(len(answer.body))
+    return "forms" if isinstance(answer, Pages) else "fresh"
 
 
 def _print(machine: Machine, target: str) -> int:
     """Print the bytes of ``target``, whatever header a guest would need for it."""
-    path, query = split_target(target)
+    path, query = split_at_door(target)
     layout = machine.asked().layout
     slot = layout.slots.get(path, layout.slots.get(layout.canonical(path)))
     if slot is None:
@@ -93,6 +101,9 @@ def _print(machine: Machine, target: str) -> int:
             print(f"{path}: refused ({outcome})", file=sys.stderr)
             return 1
         body = outcome.body
+        if outcome.status != HTTPStatus.OK:
+            print(f"{path}: refused ({outcome.status}): {body.decode()}", file=sys.stderr)
+            return 1
     sys.stdout.buffer.write(body)
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from emulator.core.paths import split_target
 from emulator.dialects import (
     azure,
     ec2,
@@ -46,6 +47,15 @@ VOCABULARY = Vocabulary(
 
 DOORS = {name: address for dialect in DIALECTS.values() for name, address in dialect.doors.items()}
 """The addresses at which guests ask beside 169.254.169.254, by the names of their doors."""
+
+
+def split_at_door(target: str) -> tuple[str, str]:
+    """Split a request target into path and query, one behind a door's name and a colon too."""
+    door, colon, rest = target.partition(":")
+    if door not in DOORS:
+        return split_target(target)
+    path, query = split_target(rest)
+    return f"{door}{colon}{path}", query
 
 
 def switched_on(instance: Instance) -> list[tuple[Dialect, msgspec.Struct]]:

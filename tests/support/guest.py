@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tornado.httputil import HTTPHeaders
 
 from emulator.core.message import Answer, Reply, Request, ServiceToken, Wait, build
-from emulator.core.paths import split_target
 from emulator.core.refusal import Refusal
 from emulator.core.session import TOKEN_HEADER, Sessions
 from emulator.core.timeline import Anchors, occurrences
 from emulator.core.written import Written
 from emulator.credentials import AccessTokens, Credentials, Sources
-from emulator.dialects import DOORS, VOCABULARY
+from emulator.dialects import VOCABULARY, split_at_door
 from emulator.model.build import build as build_instance
 from emulator.model.decode import Outside
 from emulator.model.document import Unfit
@@ -249,10 +248,7 @@ class Guest:
         body: bytes = b"",
     ) -> Answer:
         """Ask for ``target`` (path and query, behind the name of a door if not at the front)."""
-        door, _, rest = target.partition(":/") if target[:1] != "/" else ("", "", "")
-        path, query = split_target(f"/{rest}" if door in DOORS else target)
-        if door in DOORS:
-            path = f"{door}:{path}"
+        path, query = split_at_door(target)
         lines = HTTPHeaders()
         for name, value in (headers or {}).items():
             lines.add(name, value)

@@ -19,6 +19,7 @@ from emulator.dialects.azure.names import (
     EVENTS,
     IDENTITY,
     INSTANCE,
+    MACHINE,
     ROOT,
     VERSIONS,
     WIRE,
@@ -66,7 +67,7 @@ def leaves(view: View) -> Iterator[Leaf]:
     yield Leaf(paths=(f"{IDENTITY}/info",), area="azure-identity", live=info)
     yield Leaf(paths=(f"{WIRE}/",), area="azure-wire-versions", live=wireserver.VERSIONS)
     goal = wireserver.goal(instance.uuid)
-    yield Leaf(paths=(f"{WIRE}/machine",), area="azure-wire", live=goal)
+    yield Leaf(paths=(MACHINE,), area="azure-wire", live=goal)
 
 
 def _attested(instance: Instance, section: Azure, known: Facts) -> dict[str, object]:

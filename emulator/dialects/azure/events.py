@@ -81,7 +81,7 @@ class Scheduled(msgspec.Struct, frozen=True):
         told = [one for one in self.occurrences if _is_shown(one, now)]
         events = [_event(self.instance, one) for one in told]
         # Counts what has come to pass, so that a server that starts anew does not count back.
-        least = 1 + sum(_PHASES[one.phase] for one in self.occurrences if _type(one.event))
+        least = 1 + sum(_changes(one, now) for one in self.occurrences if _type(one.event))
         number = services.incarnation(tag(msgspec.json.encode(events)), least)
         version = asked["api-version"]
         document = {
@@ -100,7 +100,7 @@ def approve(request: Request, services: Services) -> Done:
         return asked
     try:
         wanted = msgspec.json.decode(request.body, type=_Approval)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return _MALFORMED
     instance = services.instance
     known = {event_id(instance, event.id): event.id for event in instance.events if _type(event)}
@@ -117,6 +117,11 @@ def _is_shown(one: Occurrence, now: float) -> bool:
     if not _type(one.event) or one.phase == "over":
         return False
     return one.ends is not None or now < one.begins + _SHOWN
+
+
+def _changes(one: Occurrence, now: float) -> int:
+    """Count how often the document changed for an event: it came, it began, it went."""
+    return _PHASES[one.phase] if _is_shown(one, now) else _PHASES["over"]
 
 
 def _type(event: Event) -> str:

@@ -11,6 +11,7 @@ import msgspec
 
 from emulator.core.message import Done, Reply, Request, Services
 from emulator.core.refusal import Refusal
+from emulator.dialects.azure.names import MACHINE
 from emulator.dialects.azure.query import parse
 
 XML = "text/xml; charset=utf-8"
@@ -75,6 +76,8 @@ def goal(uuid: str) -> Component:
 
 def report(request: Request, services: Services) -> Done:
     """Take a health report: what state the guest says it is in, and why."""
+    if request.path != MACHINE:
+        return Refusal.NOT_FOUND
     asked = parse(request.query)
     if isinstance(asked, Reply) or asked.get(_COMP, "").lower() != "health":
         return Refusal.BAD_QUERY
@@ -82,5 +85,10 @@ def report(request: Request, services: Services) -> Done:
     state, why = _STATE.search(text), _WHY.search(text)
     if state is None:
         return Refusal.BAD_BODY
-    services.report(state[1], why[1].strip() if why else "")
+    services.report(state[1], _plain(why[1]).strip() if why else "")
     return _TAKEN
+
+
+def _plain(text: str) -> str:
+    """Give what XML's text says, as a report escapes it."""
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
