@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator import sources
+from emulator.core.credentials import AccessToken
 from emulator.core.message import Answer
 from emulator.core.policy import CompiledArea, Refusal, RequireHeader, Session
 from emulator.core.session import TOKEN_HEADER, TTL_HEADER
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from emulator.core.policy import Area
+    from emulator.model.accounts import Account
 
 ROOT = Path(__file__).parents[2]
 CHOSEN = [name for name, dialect in DIALECTS.items() if not dialect.always]
@@ -91,11 +93,18 @@ def is_listing(place: Place) -> bool:
     )
 
 
+class Supplied(Guest):
+    """A guest whose accounts get their tokens, whoever gives them to it."""
+
+    async def access_token(self, wanted: Account, scope: str) -> AccessToken:
+        return AccessToken(f"token of {scope}", self.fake.now, self.fake.now + 3600)
+
+
 GUESTS = {
     **{name: Guest(f"{COMPLETE}dialects: [{name}]\n") for name in CHOSEN},
     "all": Guest(f"{COMPLETE}dialects: [{', '.join(CHOSEN)}]\n"),
     "default": Guest("name: web-1\n"),
-    **{f"fixture {instance.name}": Guest(instance) for instance in FIXTURES},
+    **{f"fixture {instance.name}": Supplied(instance) for instance in FIXTURES},
 }
 every_guest = pytest.mark.parametrize("guest", GUESTS.values(), ids=GUESTS)
 
