@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping
+from math import isfinite, nan
 from urllib.parse import urlencode
 
 import msgspec
@@ -166,7 +167,9 @@ class AccessTokens:
         try:
             lives = float(granted.expires_in)
         except ValueError:
-            raise CredentialsUnavailable("the token service gave no token", detail=url) from None
+            lives = nan
+        if not isfinite(lives):
+            raise CredentialsUnavailable("the token service gave no token", detail=url)
         return AccessToken(granted.access_token, now, now + lives)
 
 

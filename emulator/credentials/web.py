@@ -60,8 +60,6 @@ async def post(url: str, body: bytes, kind: str, shape: type[Shape], bearer: str
         raise _silent(url, type(error).__name__) from None
     finally:
         client.close()
-    if answer.error is not None and answer.code == _NO_ANSWER:
-        raise _silent(url, type(answer.error).__name__)
     if answer.code != _OK:
         raise _refused(url, answer.code, answer.body or b"")
     try:
@@ -71,7 +69,6 @@ async def post(url: str, body: bytes, kind: str, shape: type[Shape], bearer: str
 
 
 _OK = 200
-_NO_ANSWER = 599  # Tornado's own, for what never came
 
 
 def _silent(url: str, why: str) -> CredentialsUnavailable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from emulator.core.message import Reply, Request
+from emulator.core.message import Reply, Request, Services, build
 from emulator.core.policy import (
     Area,
     Closed,
@@ -16,6 +16,7 @@ from emulator.core.policy import (
     Session,
 )
 from emulator.core.session import TOKEN_HEADER
+from emulator.core.snapshot import Compiler, Row
 from tests.support.guest import Guest
 
 AREA = CompiledArea(
@@ -111,3 +112,111 @@ def test_a_session_does_not_excuse_a_wrong_method() -> None:
     asked = Request("POST", "/x", "", HTTPHeaders(guest.in_session()))
     assert within(Session.REQUIRED).gate(asked, guest) is Refusal.METHOD
     assert within(Session.REQUIRED).gate(ask("POST"), guest) is Refusal.SESSION_MISSING
+
+
+def passes(rule: RequireHeader, *lines: tuple[str, str]) -> bool:
+    headers = HTTPHeaders()
+    for name, value in lines:
+        headers.add(name, value)
+    found = rule.check(Request("GET", "/x", "", headers))
+    assert found in {None, rule.refusal}
+    return found is None
+
+
+@pytest.mark.parametrize(
+    ("any_case", "value", "expected"),
+    [
+        (False, "true", True),
+        (False, "True", False),
+        (False, "", False),
+        (True, "true", True),
+        (True, "TRUE", True),
+        (True, "tRuE", True),
+        (True, "truer", False),
+        (True, "", False),
+    ],
+)
+def test_a_rule_may_look_past_the_case_of_a_value(
+    *, any_case: bool, value: str, expected: bool
+) -> None:
+    rule = RequireHeader("Metadata", "true", any_case=any_case)
+    assert passes(rule, ("Metadata", value)) is expected
+    assert passes(rule, ("metadata", value)) is expected
+    shouted = RequireHeader("Metadata", "TRUE", any_case=True)
+    assert passes(shouted, ("Metadata", value)) is (value.lower() == "true")
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ([], False),
+        ([("Flavor", "G")], True),
+        ([("Other", "Yes")], True),
+        ([("Other", "yes")], False),
+        ([("Other", "no")], False),
+        ([("Other", "no"), ("Other", "Yes")], False),
+        ([("Flavor", "x"), ("Other", "Yes")], False),
+        ([("Flavor", ""), ("Other", "Yes")], False),
+        ([("Flavor", "G"), ("Other", "no")], True),
+    ],
+)
+def test_another_header_will_do_only_where_the_first_is_missing(
+    lines: list[tuple[str, str]], *, expected: bool
+) -> None:
+    rule = RequireHeader("Flavor", "G", Refusal.FORBIDDEN, instead=("Other", "Yes"))
+    assert passes(rule, *lines) is expected
+
+
+def test_another_header_has_the_same_rules_for_its_value() -> None:
+    rule = RequireHeader("Flavor", "G", any_case=True, instead=("Other", "Yes"))
+    assert passes(rule, ("Other", "YES"))
+    assert passes(rule, ("Flavor", "g"))
+    assert not passes(rule, ("Other", "no"))
+
+
+def written(request: Request, services: Services) -> Reply:
+    return Reply(200, f"{request.method} {request.path}".encode())
+
+
+WRITABLE = CompiledArea(
+    Area(
+        name="writable",
+        prefixes=("/w",),
+        rules=(RequireHeader("Metadata", "true"),),
+        methods=("DELETE", "GET", "HEAD", "PUT"),
+        writes=written,
+    ),
+    "test",
+)
+
+
+@pytest.mark.parametrize("path", ["/w", "/w/there", "/w/none", "/w/none/below"])
+@pytest.mark.parametrize("method", ["DELETE", "GET", "HEAD", "PUT", "POST"])
+@pytest.mark.parametrize("named", [True, False])
+def test_what_is_no_read_is_a_write_wherever_it_is_sent(
+    path: str, method: str, *, named: bool
+) -> None:
+    rows = [Row("/w/there", WRITABLE, build(Reply(200, b"there")))]
+    snapshot = Compiler(frozenset({"/w"})).compile(rows, [WRITABLE])
+    headers = HTTPHeaders({"Metadata": "true"} if named else {})
+    found = snapshot.decide(Request(method, path, "", headers), Guest("name: vm\n"))
+    assert found.area is WRITABLE
+    if not named:
+        assert found.refusal is Refusal.HEADER_MISSING
+    elif method == "POST":
+        assert found.refusal is Refusal.METHOD
+    elif method in {"GET", "HEAD"}:
+        assert found.refusal == (None if path == "/w/there" else Refusal.NOT_FOUND)
+        assert found.answer is not written
+    else:
+        assert found.refusal is None
+        assert found.answer is written
+
+
+def test_an_area_without_writes_answers_what_it_has_to_any_of_its_methods() -> None:
+    area = CompiledArea(Area(name="a", prefixes=("/a",), methods=("GET", "PUT")), "test")
+    answer = build(Reply(200, b"there"))
+    snapshot = Compiler(frozenset({"/a"})).compile([Row("/a/b", area, answer)], [area])
+    asked = [Request("PUT", path, "", HTTPHeaders()) for path in ("/a/b", "/a/none")]
+    assert snapshot.decide(asked[0]).answer is answer
+    assert snapshot.decide(asked[1]).refusal is Refusal.NOT_FOUND

@@ -6,6 +6,7 @@ from math import inf
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 
 from emulator.core.timeline import (
     Anchors,
@@ -94,3 +95,69 @@ def test_nothing_differs_between_one_change_and_the_next(told: list[Event]) -> N
         now, steps = then, steps + 1
     assert steps <= 3 * len(told)
     assert occurrences(told, START, now) == occurrences(told, START, 1e12)
+
+
+def begun(one: Event, now: float, since: float, anchors: Anchors = START) -> tuple[object, ...]:
+    [found] = occurrences([one], anchors, now, {"id": since})
+    return found.phase, found.begins, found.ends
+
+
+def test_an_event_that_is_allowed_begins_before_its_time() -> None:
+    one = event(notice="start", begins="notice+1h", ends="begins+10m")
+    assert begun(one, 1100, 1100) == ("begun", 1100, 1700)
+    assert begun(one, 1699, 1100) == ("begun", 1100, 1700)
+    assert begun(one, 1700, 1100) == ("over", 1100, 1700)
+    assert next_change([one], START, 1100, {"id": 1100}) == 1700
+    assert next_change([one], START, 1000, {"id": 1100}) == 1100
+
+
+def test_what_is_allowed_delays_nothing() -> None:
+    one = event(notice="start", begins="notice+1m", ends="begins+1m")
+    assert begun(one, 1065, 5000) == ("begun", 1060, 1120)
+
+
+def test_what_is_allowed_before_it_is_told_of_begins_then() -> None:
+    one = event(notice="start+1m", begins="notice+1m")
+    assert occurrences([one], START, 1059, {"id": 1010}) == ()
+    assert begun(one, 1060, 1010) == ("begun", 1060, None)
+
+
+def test_an_end_of_its_own_stays() -> None:
+    one = event(notice="start", begins="notice+1h", ends="start+2h")
+    assert begun(one, 1100, 1100) == ("begun", 1100, 8200)
+    # It cannot be over before it has begun.
+    assert begun(event(notice="start", ends="start"), 1000, 1100)[1:] == (1100, 1100)
+
+
+def test_only_the_event_that_was_allowed_begins() -> None:
+    told = [completed(event(begins="notice+1h"), "id"), completed(event(), "")]
+    other = Event(**{**asdict(told[0]), "id": "other"})
+    phases = [o.phase for o in occurrences([told[0], other], START, 1100, {"other": 1100})]
+    assert phases == ["announced", "begun"]
+    assert occurrences(told, START, 1100, {"none": 1100}) == occurrences(told, START, 1100)
+
+
+def test_what_waits_for_the_first_request_begins_when_it_is_allowed() -> None:
+    one = event(notice="start", begins="first-request+1h", ends="begins+1m")
+    assert occurrences([one], START, 1100) == ()
+    assert begun(one, 1100, 1100) == ("begun", 1100, 1160)
+    asked = Anchors(start=1000, first_request=1010)
+    assert begun(one, 1100, 1100, asked) == ("begun", 1100, 1160)
+
+
+@given(told=st.lists(events, max_size=4), since=st.floats(0, 20_000), all_of_them=st.booleans())
+def test_between_changes_nothing_differs_whatever_is_allowed(
+    *, told: list[Event], since: float, all_of_them: bool
+) -> None:
+    named = [Event(**{**asdict(one), "id": str(n)}) for n, one in enumerate(told)]
+    allowed = {one.id: since for one in (named if all_of_them else named[:1])}
+    now, steps = 0.0, 0
+    while (then := next_change(named, START, now, allowed)) < inf:
+        between = occurrences(named, START, (now + then) / 2, allowed)
+        assert occurrences(named, START, now, allowed) == between
+        assert between != occurrences(named, START, then, allowed)
+        now, steps = then, steps + 1
+    assert steps <= 3 * len(named)
+    ever = occurrences(named, START, 1e12, allowed)
+    for one, plain in zip(ever, occurrences(named, START, 1e12), strict=True):
+        assert one.begins <= plain.begins
