@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from emulator.boot.network import Network
+from emulator.boot.network import NAME_SERVER, Door, Network, Segment, holding
 from emulator.dialects.base import Hint
 
 Acceleration = Literal["kvm", "tcg"]
@@ -110,23 +110,23 @@ def identity(hint: Hint, uuid: str) -> str:
 def network_arguments(network: Network) -> list[str]:
     """Give the arguments for all links of the guest.
 
-    The first segment carries the metadata address. Where it has several ports, a hub joins them.
+    The first segment carries the metadata address.
     """
     first, *others = network.segments
-    ports = len(first.macs) + (1 if network.neighbour is not None else 0)
     arguments = ["-netdev", _metadata_backend(network)]
-    if ports == 1:
-        arguments += _card("meta", first.macs[0])
+    if network.neighbour is None:
+        arguments += _cards("meta", 0, first)
     else:
-        arguments += _hub(network)
+        guest, outside = network.neighbour
+        # Two backends meet in a hub only.
+        hub = len(network.segments)
+        arguments += ["-netdev", f"socket,id=outside,fd={outside}"]
+        arguments += [*_port(hub, "in", "meta"), *_port(hub, "out", "outside")]
+        arguments += ["-netdev", f"socket,id=guest,fd={guest}", *_cards("guest", 0, first)]
     for number, segment in enumerate(others):
         # Links that lead nowhere, each in a network of its own so that DHCP answers differ.
         backend = f"user,id=link{number},restrict=on,ipv6=off,net=10.254.{number}.0/24"
-        arguments += ["-netdev", backend]
-        if len(segment.macs) == 1:
-            arguments += _card(f"link{number}", segment.macs[0])
-        else:
-            arguments += _ports(f"link{number}", number + 1, segment.macs)
+        arguments += ["-netdev", backend, *_cards(f"link{number}", number + 1, segment)]
     return arguments
 
 
@@ -161,32 +161,36 @@ def _metadata_backend(network: Network) -> str:
     ``guestfwd`` takes an address inside the network only, and starts the program once for each
     connection; a socket or a character device there would be one stream for all of them.
     """
-    bridge = " ".join(map(shlex.quote, network.bridge))
+    wide = holding(door.address for door in network.doors)
     options = [
-        "user,id=meta,net=169.254.0.0/16,dhcpstart=169.254.100.2,host=169.254.1.1,dns=169.254.1.3",
+        f"user,id=meta,net={wide},dhcpstart=169.254.100.2,host=169.254.1.1,dns={NAME_SERVER}",
         "ipv6=off",
         "restrict=off" if network.internet else "restrict=on",
-        f"guestfwd=tcp:169.254.169.254:80-cmd:{escape(bridge)}",
+        *map(_forward, network.doors),
     ]
     if network.ssh:
         options.append(f"hostfwd=tcp:127.0.0.1:{network.ssh}-:22")
     return ",".join(options)
 
 
-def _hub(network: Network) -> list[str]:
-    arguments = _ports("meta", 0, network.segments[0].macs)
-    if network.neighbour is not None:
-        arguments += ["-netdev", f"socket,id=neighbour,fd={network.neighbour}"]
-        arguments += ["-netdev", "hubport,id=hub0neighbour,hubid=0,netdev=neighbour"]
-    return arguments
+def _forward(door: Door) -> str:
+    bridge = " ".join(map(shlex.quote, door.bridge))
+    return f"guestfwd=tcp:{door.address}:80-cmd:{escape(bridge)}"
 
 
-def _ports(backend: str, hub: int, macs: tuple[str, ...]) -> list[str]:
-    arguments = ["-netdev", f"hubport,id=hub{hub}out,hubid={hub},netdev={backend}"]
-    for number, mac in enumerate(macs):
+def _cards(backend: str, hub: int, segment: Segment) -> list[str]:
+    """Give the cards of a segment on its backend; where there are several, a hub joins them."""
+    if len(segment.macs) == 1:
+        return _card(backend, segment.macs[0])
+    arguments = _port(hub, "out", backend)
+    for number, mac in enumerate(segment.macs):
         port = f"hub{hub}port{number}"
         arguments += ["-netdev", f"hubport,id={port},hubid={hub}", *_card(port, mac)]
     return arguments
+
+
+def _port(hub: int, name: str, backend: str) -> list[str]:
+    return ["-netdev", f"hubport,id=hub{hub}{name},hubid={hub},netdev={backend}"]
 
 
 def _card(backend: str, mac: str) -> list[str]:

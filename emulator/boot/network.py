@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -13,7 +13,10 @@ from emulator.boot import bridge
 from emulator.model.instance import Instance
 from emulator.model.network import Interface
 
-METADATA_NETWORK = ipaddress.ip_network("169.254.0.0/16")
+METADATA_ADDRESS = "169.254.169.254"
+# Routers in it are QEMU's own.
+METADATA_NETWORK = ipaddress.IPv4Network("169.254.0.0/16")
+NAME_SERVER = "169.254.1.3"
 # Locally administered, for a description that names no interface.
 DEFAULT_MAC = "52:54:00:12:34:56"
 
@@ -24,18 +27,25 @@ class Segment(msgspec.Struct, frozen=True):
     macs: tuple[str, ...]
 
 
+class Door(msgspec.Struct, frozen=True):
+    """An address at which the server is found, and the program that takes one connection there."""
+
+    address: str
+    bridge: tuple[str, ...]
+
+
 class Network(msgspec.Struct, frozen=True, kw_only=True):
     """All links of a guest.
 
-    The first of ``segments`` carries the metadata address. ``bridge`` is the program that takes
-    one connection to the server. ``neighbour`` is the descriptor on which ``gateways.answer``
-    plays the routers of static addresses, None without such. ``ssh`` is a port on the host's
-    loopback, 0 for none. ``internet`` lets the guest out, and to the host's loopback.
+    The first of ``segments`` carries the ``doors``. ``neighbour`` are the two descriptors between
+    which a ``Neighbour`` stands, those of the cards and of the user network; None without one.
+    ``ssh`` is a port on the host's loopback, 0 for none. ``internet`` lets the guest out, and to
+    the host's loopback.
     """
 
     segments: tuple[Segment, ...]
-    bridge: tuple[str, ...]
-    neighbour: int | None = None
+    doors: tuple[Door, ...]
+    neighbour: tuple[int, int] | None = None
     internet: bool = False
     ssh: int = 0
 
@@ -65,6 +75,18 @@ def gets_address(instance: Instance) -> bool:
     links = _first(instance)
     # A description without interfaces leaves the network to cloud-init, which uses DHCP.
     return not links or any("dhcp4" in link.addresses for link in links)
+
+
+def holding(addresses: Iterable[str]) -> ipaddress.IPv4Network:
+    """Give the smallest network that holds ``addresses`` and the one of the metadata address.
+
+    QEMU's user network takes connections for addresses in itself only.
+    """
+    network = METADATA_NETWORK
+    for text in addresses:
+        while ipaddress.IPv4Address(text) not in network:
+            network = network.supernet()
+    return network
 
 
 def bridge_command(socket: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -12,11 +12,12 @@ import msgspec
 from emulator.boot import disk, machine, network
 from emulator.boot.machine import Acceleration, Firmware, Kernel, Machine
 from emulator.boot.monitor import press_power_button
-from emulator.boot.neighbour import Neighbour
+from emulator.boot.names import Names
+from emulator.boot.neighbour import Manners, Neighbour
 from emulator.boot.processes import Child, Interruption, Tail
 from emulator.boot.qemu import Qemu
 from emulator.boot.report import Report, asked, status
-from emulator.boot.server import MetadataServer, serve_command
+from emulator.boot.server import METADATA, MetadataServer, serve_command
 from emulator.boot.verdict import Boot, Limits, Verdict
 from emulator.boot.watch import Say, Sources, Watch
 from emulator.boot.workspace import Workspace, workspace
@@ -40,13 +41,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that was decided before a boot begins.
 
     ``description`` is the file that ``instance`` is from. ``firmware`` holds code and template of
-    the variables, ``kernel`` replaces it. ``stay`` lets the guest run on after the verdict.
+    the variables, ``kernel`` replaces it. ``hosts`` are names by which the guest asks for the
+    metadata address, ``doors`` its further addresses, by name. ``stay`` lets the guest run on
+    after the verdict.
     """
 
     description: Path
     instance: Instance
     datasource: str
     hint: Hint
+    hosts: frozenset[str]
+    doors: Mapping[str, str]
     disk: disk.Disk
     qemu: Qemu
     acceleration: Acceleration
@@ -77,7 +82,7 @@ class Waiting(msgspec.Struct, frozen=True):
     pause: Callable[[float], None] = time.sleep
 
 
-def compose(plan: Plan, space: Workspace, neighbour: int | None) -> list[str]:
+def compose(plan: Plan, space: Workspace, neighbour: tuple[int, int] | None) -> list[str]:
     """Give QEMU's command line for ``plan`` with the files of ``space``."""
     start: Firmware | Kernel
     if plan.kernel is not None:
@@ -99,7 +104,7 @@ def compose(plan: Plan, space: Workspace, neighbour: int | None) -> list[str]:
             start=start,
             network=network.Network(
                 segments=network.segments(plan.instance),
-                bridge=network.bridge_command(str(space.sockets / "metadata")),
+                doors=tuple(_doors(plan, space)),
                 neighbour=neighbour,
                 internet=plan.internet,
                 ssh=plan.ssh,
@@ -119,8 +124,9 @@ def commands(plan: Plan) -> list[list[str]]:
     steps.append(disk.overlay_command(plan.disk, overlay))
     if plan.firmware is not None and plan.kernel is None:
         steps.append(["cp", str(plan.firmware[1]), str(space.kept / "firmware.fd")])
-    steps.append(serve_command(plan.description, space))
-    # A descriptor cannot be printed: by hand, static addresses find no router.
+    steps.append(serve_command(plan.description, plan.doors, space))
+    # A descriptor cannot be printed: by hand, static addresses find no router, and no name is
+    # answered for.
     steps.append(compose(plan, space, None))
     return steps
 
@@ -137,11 +143,11 @@ def boot(plan: Plan, talk: Talk, waiting: Waiting | None = None) -> Report:
         space.overlay(plan.disk)
         if plan.firmware is not None and plan.kernel is None:
             space.variables(plan.firmware[1])
-        server = MetadataServer(plan.description, space)
+        server = MetadataServer(plan.description, plan.doors, space)
         stack.callback(server.stop)
         _until_ready(server, stop, wait)
-        descriptor, inherit = _neighbour(plan, stack)
-        qemu = Child(compose(plan, space, descriptor), space.run / "qemu.log", inherit)
+        ends = _neighbour(plan, stack)
+        qemu = Child(compose(plan, space, ends), space.run / "qemu.log", ends or ())
         stack.callback(qemu.stop, FLUSH if plan.keep else 0.0)
         return _Session(plan, talk, wait, stop, space, server, qemu).run()
 
@@ -254,11 +260,23 @@ def _until_ready(server: MetadataServer, stop: Interruption, wait: Waiting) -> N
         wait.pause(PAUSE / 2)
 
 
-def _neighbour(plan: Plan, stack: contextlib.ExitStack) -> tuple[int | None, tuple[int, ...]]:
-    addresses = network.gateways(plan.instance)
-    if not addresses:
-        return None, ()
-    neighbour = Neighbour(addresses)
+def _doors(plan: Plan, space: Workspace) -> Iterator[network.Door]:
+    addresses = {METADATA: network.METADATA_ADDRESS, **plan.doors}
+    for name, address in addresses.items():
+        yield network.Door(address, network.bridge_command(str(space.sockets / name)))
+
+
+def _neighbour(plan: Plan, stack: contextlib.ExitStack) -> tuple[int, int] | None:
+    routers = frozenset(network.gateways(plan.instance))
+    if not routers and not plan.hosts:
+        return None
+    manners = Manners(
+        routers=routers,
+        names=Names(plan.hosts, network.METADATA_ADDRESS, alone=not plan.internet),
+        # Let out, the guest is told of it by QEMU.
+        name_server=network.NAME_SERVER if plan.hosts and not plan.internet else "",
+    )
+    neighbour = Neighbour(manners)
     stack.callback(neighbour.close)
     neighbour.start()
-    return neighbour.descriptor, (neighbour.descriptor,)
+    return neighbour.descriptors

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 from emulator.boot.processes import Child
@@ -14,15 +16,19 @@ from emulator.boot.workspace import Workspace
 from emulator.errors import BootError
 
 STOP_GRACE = 5.0
+# The socket of the metadata address; those of doors have the doors' names.
+METADATA = "metadata"
 _ASK = b"GET /readyz HTTP/1.1\r\nHost: operator\r\nConnection: close\r\n\r\n"
 _ANSWER_LIMIT = 4096
 
 
-def serve_command(instance: Path, space: Workspace) -> list[str]:
-    """Give the command that serves ``instance`` to the guest of ``space``."""
+def serve_command(instance: Path, doors: Iterable[str], space: Workspace) -> list[str]:
+    """Give the command that serves ``instance`` to the guest of ``space``, at ``doors`` too."""
+    named = [("--door", f"{name}=unix:{space.sockets / name}") for name in doors]
     return [
         *(sys.executable, "-m", "emulator", "serve", str(instance)),
-        *("--listen", f"unix:{space.sockets / 'metadata'}"),
+        *("--listen", f"unix:{space.sockets / METADATA}"),
+        *chain.from_iterable(named),
         *("--operator", f"unix:{space.sockets / 'operator'}"),
         *("--state", str(space.kept / "server")),
         *("--access-log", str(space.run / "access.log")),
@@ -32,12 +38,11 @@ def serve_command(instance: Path, space: Workspace) -> list[str]:
 class MetadataServer:
     """Serves ``instance`` to one guest."""
 
-    def __init__(self, instance: Path, space: Workspace) -> None:
+    def __init__(self, instance: Path, doors: Iterable[str], space: Workspace) -> None:
         """Start serving the description at ``instance``; it is ready once ``ready`` says so."""
-        self.socket = space.sockets / "metadata"
         self.access_log = space.run / "access.log"
         self._operator = space.sockets / "operator"
-        self.child = Child(serve_command(instance, space), space.run / "server.log")
+        self.child = Child(serve_command(instance, doors, space), space.run / "server.log")
 
     def ready(self) -> bool:
         """Tell whether it answers; BootError when it has ended instead."""

@@ -30,8 +30,8 @@ def show(text: str) -> None:
         console.write(text)
 
 
-def request(path: str) -> bytes:
-    bridge = shlex.split(value(r"-cmd:(.*?)(?:,hostfwd.*)?\n"))
+def request(path: str, address: str = "169.254.169.254") -> bytes:
+    bridge = shlex.split(value(rf"{address}:80-cmd:(.*?)(?:,(?:guest|host)fwd.*)?\n"))
     head = f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode()
     return subprocess.run(bridge, input=head, capture_output=True, check=True).stdout
 
@@ -75,6 +75,14 @@ def good() -> None:
     finish(OPENSTACK)
 
 
+def azure() -> None:
+    answer = request("/machine?comp=goalstate", "168.63.129.16")
+    assert b" 200 " in answer, answer
+    answer = request("/machine?comp=goalstate")
+    assert b" 404 " in answer, answer
+    finish("DataSourceAzure [seed=IMDS]")
+
+
 def stuck() -> None:
     ask()
     linger()
@@ -99,6 +107,7 @@ def stays() -> None:
 
 
 MODES = {
+    "azure": azure,
     "die": die,
     "errors": errors,
     "good": good,

@@ -35,6 +35,27 @@ def test_a_good_boot(command: Command) -> None:
     assert command.leftovers() == []
 
 
+def test_further_addresses_are_doors_of_the_server(command: Command) -> None:
+    command.instance.write_text("name: web-1\ndialects: [azure]\n")
+    report = command.json("azure")
+    assert (report["exit"], report["outcome"]) == (0, "done")
+    asked = [(request["path"], request["status"]) for request in report["requests"]]
+    assert asked == [("wireserver:/machine", 200), ("/machine", 404)]
+    assert "first request: GET wireserver:/machine -> 200" in report["stderr"]
+    assert command.leftovers() == []
+
+
+def test_a_boot_with_a_neighbour(command: Command) -> None:
+    command.instance.write_text(
+        "name: web-1\ndialects: [gce, openstack]\n"
+        "interfaces:\n- mac: 52:54:00:00:00:01\n  addresses: [10.0.0.5/24]\n"
+        "  gateways: [10.0.0.1]\n"
+    )
+    for flags in ((), ("--network", "internet")):
+        assert command.json("good", *flags)["exit"] == 0
+        assert command.leftovers() == []
+
+
 def test_the_summary_for_people(command: Command) -> None:
     done = command.boot("good", "--console")
     assert done.returncode == 0
@@ -231,6 +252,29 @@ def test_the_datasource_follows_the_description(command: Command) -> None:
     command.instance.write_text("name: web-1\ndialects: {nocloud: on}\n")
     done = command.boot("good", "--print-command")
     assert "serial=ds=nocloud;dsmode=net;s=http://169.254.169.254/nocloud/" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("gce", ["type=1,product=Google Compute Engine", "net=169.254.0.0/16"]),
+        (
+            "azure",
+            [
+                "type=3,asset=7783-7084-3265-9085-8269-3286-77",
+                "--door wireserver=unix:",
+                "net=168.0.0.0/7",
+                "guestfwd=tcp:168.63.129.16:80-cmd:",
+            ],
+        ),
+    ],
+)
+def test_clouds_with_addresses_and_names_of_their_own(
+    command: Command, name: str, words: list[str]
+) -> None:
+    command.instance.write_text(f"name: web-1\ndialects: [{name}, kubevirt]\n")
+    done = command.boot("good", "--print-command", "--datasource", name)
+    assert [word for word in words if word not in done.stdout] == []
 
 
 def test_openstack_goes_before_nocloud(command: Command) -> None:

@@ -7,13 +7,13 @@ import pytest
 
 from emulator.boot import machine
 from emulator.boot.machine import Firmware, Kernel, Machine
-from emulator.boot.network import Network, Segment
+from emulator.boot.network import Door, Network, Segment
 from emulator.dialects.base import Hint
 
 UUID = "5b1f8a3e-3e4f-4d6e-9a55-1f0e2d3c4b5a"
 NETWORK = Network(
     segments=(Segment(("52:54:00:00:00:01",)),),
-    bridge=("/usr/bin/python3", "-I", "/opt/my bridge.py", "/tmp/a,b"),
+    doors=(Door("169.254.169.254", ("/usr/bin/python3", "-I", "/opt/my bridge.py", "/tmp/a,b")),),
 )
 MACHINE = Machine(
     qemu="/usr/bin/qemu-system-x86_64",
@@ -95,12 +95,36 @@ def test_members_of_a_bond_share_a_hub() -> None:
     assert len(identifiers) == len(set(identifiers)) == 8
 
 
-def test_a_neighbour_joins_the_metadata_hub() -> None:
-    network = msgspec.structs.replace(NETWORK, neighbour=7)
+def test_a_neighbour_stands_between_the_guest_and_the_metadata_address() -> None:
+    network = msgspec.structs.replace(NETWORK, neighbour=(7, 8))
+    command = composed(network=network)
+    assert values(command, "-netdev")[1:] == [
+        "socket,id=outside,fd=8",
+        "hubport,id=hub1in,hubid=1,netdev=meta",
+        "hubport,id=hub1out,hubid=1,netdev=outside",
+        "socket,id=guest,fd=7",
+    ]
+    assert "virtio-net-pci,netdev=guest,mac=52:54:00:00:00:01,romfile=" in command
+
+
+def test_a_neighbour_of_a_bond_has_all_its_members_before_it() -> None:
+    bond = (Segment(("52:54:00:00:00:01", "52:54:00:00:00:02")),)
+    network = msgspec.structs.replace(NETWORK, segments=bond * 2, neighbour=(7, 8))
     backends = values(composed(network=network), "-netdev")
-    assert "socket,id=neighbour,fd=7" in backends
-    assert "hubport,id=hub0neighbour,hubid=0,netdev=neighbour" in backends
-    assert "hubport,id=hub0port0,hubid=0" in backends
+    assert "hubport,id=hub0out,hubid=0,netdev=guest" in backends
+    assert "hubport,id=hub1out,hubid=1,netdev=link0" in backends
+    assert "hubport,id=hub2in,hubid=2,netdev=meta" in backends
+    identifiers = [part for text in backends for part in text.split(",") if part[:3] == "id="]
+    assert len(identifiers) == len(set(identifiers)) == 12
+
+
+def test_a_further_door_widens_the_network_until_it_holds_both() -> None:
+    doors = (*NETWORK.doors, Door("168.63.129.16", ("/bin/b", "/tmp/wire")))
+    network = msgspec.structs.replace(NETWORK, doors=doors)
+    (backend,) = values(composed(network=network), "-netdev")
+    assert "net=168.0.0.0/7,dhcpstart=169.254.100.2,host=169.254.1.1,dns=169.254.1.3" in backend
+    assert "restrict=on,guestfwd=tcp:169.254.169.254:80-cmd:" in backend
+    assert backend.endswith(",guestfwd=tcp:168.63.129.16:80-cmd:/bin/b /tmp/wire")
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,10 @@
 from __future__ import annotations
 
-import contextlib
-import os
-import socket
 from pathlib import Path
 
 from emulator.boot import network
-from emulator.boot.neighbour import MAC, Neighbour, reply
 from emulator.boot.network import DEFAULT_MAC, Segment
 from tests.support.guest import COMPLETE, machine
-
-GUEST = bytes.fromhex("525400000001")
-
-
-def request(wanted: str, asker: str = "10.0.0.5") -> bytes:
-    head = b"\xff" * 6 + GUEST + bytes.fromhex("0806 0001 0800 06 04 0001")
-    target = b"\0" * 6 + socket.inet_aton(wanted)
-    return head + GUEST + socket.inet_aton(asker) + target
 
 
 def test_a_machine_without_interfaces_has_one_card() -> None:
@@ -82,41 +70,16 @@ def test_the_bridge_starts_an_isolated_interpreter() -> None:
     assert Path(program).name == "bridge.py"
 
 
-def test_a_reply_says_who_has_the_address() -> None:
-    answer = reply(request("10.0.0.1"), {socket.inet_aton("10.0.0.1")})
-    assert answer[:6] == GUEST
-    assert answer[6:12] == MAC
-    assert answer[20:22] == b"\0\2"
-    assert answer[22:32] == MAC + socket.inet_aton("10.0.0.1")
-    assert answer[32:42] == GUEST + socket.inet_aton("10.0.0.5")
+def test_the_network_is_as_wide_as_its_addresses_want() -> None:
+    assert str(network.holding(())) == "169.254.0.0/16"
+    assert str(network.holding(["169.254.3.4"])) == "169.254.0.0/16"
+    assert str(network.holding(["168.63.129.16"])) == "168.0.0.0/7"
+    assert str(network.holding(["10.0.0.1", "168.63.129.16"])) == "0.0.0.0/0"
 
 
-def test_other_frames_get_no_reply() -> None:
-    ours = {socket.inet_aton("10.0.0.1")}
-    assert reply(request("10.0.0.2"), ours) == b""
-    assert reply(request("10.0.0.1")[:41], ours) == b""
-    assert reply(b"\0" * 64, ours) == b""
-
-
-def test_the_neighbour_answers_on_its_descriptor_until_closed() -> None:
-    neighbour = Neighbour(["10.0.0.1"])
-    neighbour.start()
-    with socket.socket(fileno=os.dup(neighbour.descriptor)) as qemu:
-        qemu.settimeout(10)
-        for frame in (request("10.0.0.2"), request("10.0.0.1")):
-            qemu.sendall(len(frame).to_bytes(4) + frame)
-        answer = qemu.recv(4096)
-        assert int.from_bytes(answer[:4]) == len(answer) - 4 == 42
-        neighbour.close()
-        with contextlib.suppress(ConnectionError):
-            assert qemu.recv(1) == b""
-
-
-def test_an_absurd_length_ends_it() -> None:
-    neighbour = Neighbour(["10.0.0.1"])
-    neighbour.start()
-    with socket.socket(fileno=os.dup(neighbour.descriptor)) as qemu:
-        qemu.sendall(b"\xff\xff\xff\xff")
-        neighbour._thread.join(10)
-        assert not neighbour._thread.is_alive()
-        neighbour.close()
+def test_a_router_in_the_wide_network_alone_is_played() -> None:
+    text = (
+        "name: a\ndialects: [azure]\ninterfaces:\n- mac: 52:54:00:00:00:01\n"
+        "  addresses: [168.1.0.5/24]\n  gateways: [168.1.0.1]\n"
+    )
+    assert network.gateways(machine(text)) == ("168.1.0.1",)
