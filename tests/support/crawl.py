@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from emulator.boot.images.build import privilege
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 120
+_PROCESSES = ("--pid", "--fork", "--kill-child")
 
 
 class Crawl(NamedTuple):
@@ -26,18 +29,43 @@ class Crawl(NamedTuple):
 
 
 def crawl(
-    folder: Path, description: str, client: Sequence[str], environment: Mapping[str, str]
+    folder: Path,
+    description: str,
+    client: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    operator: str = "off",
+    options: Sequence[str] = (),
+    names: Sequence[str] = (),
+    users: bool = False,
+    addresses: Sequence[str] = (),
 ) -> Crawl:
-    """Serve ``description`` (YAML) to ``client``, which prints a line of JSON at its end."""
+    """Serve ``description`` (YAML) to ``client``, which prints a line of JSON at its end.
+
+    ``operator`` is the operator's address in the namespace, ``options`` are further ones of
+    ``emulator serve``. With ``names``, these are in the namespace's ``/etc/hosts`` for the
+    server's address, and its ``/sys``, which tells what this machine is, is empty. With ``users``
+    the client can be other users than root, and its processes end with it. ``addresses`` are
+    further ones of the namespace, for ``options`` to name.
+    """
     instance, access = folder / "instance.yaml", folder / "access.log"
     instance.write_text(description, encoding="utf-8")
     serve = [sys.executable, "-m", "emulator", "serve", str(instance)]
-    serve += ["--listen", "169.254.169.254:80", "--operator", "off"]
+    serve += ["--listen", "169.254.169.254:80", "--operator", operator, *options]
     serve += ["--access-log", str(access), "--state", str(folder / "state")]
-    job = {"server": serve, "client": list(client), "environment": dict(environment)}
+    job: dict[str, Any] = {"server": serve, "client": list(client)}
+    job |= {"environment": dict(environment), "hosts": "", "addresses": list(addresses)}
+    unshare = ["unshare", "--map-root-user", "--net"]
+    if users:
+        unshare = [*(privilege().prefix or ("unshare",)), "--net", *_PROCESSES]
+    if names:
+        hosts = folder / "hosts"
+        hosts.write_text(f"127.0.0.1 localhost\n169.254.169.254 {' '.join(names)}\n")
+        job["hosts"] = str(hosts)
+        unshare.append("--mount")
     inside = [sys.executable, str(Path(__file__).with_name("inside.py")), json.dumps(job)]
     done = subprocess.run(
-        ["unshare", "--map-root-user", "--net", *inside],
+        [*unshare, *inside],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -1,6 +1,8 @@
 """Runs the server and one client in a network namespace of their own; started by ``crawl``.
 
-Its argument is a JSON object: ``server`` and ``client`` (commands), ``environment`` of the client.
+Its argument is a JSON object: ``server`` and ``client`` (commands), ``environment`` of the client,
+``hosts`` (a file to have as ``/etc/hosts``, or empty; needs a mount namespace too), ``addresses``
+(further ones that this machine has).
 """
 
 from __future__ import annotations
@@ -21,7 +23,11 @@ PATIENCE = 30
 def main() -> int:
     job = json.loads(sys.argv[1])
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    subprocess.run(["ip", "address", "add", f"{ADDRESS}/32", "dev", "lo"], check=True)
+    for address in (ADDRESS, *job["addresses"]):
+        subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
+    if job["hosts"]:
+        subprocess.run(["mount", "--bind", job["hosts"], "/etc/hosts"], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "none", "/sys"], check=True)
     server = subprocess.Popen(job["server"])
     try:
         wait(server)
