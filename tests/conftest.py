@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+from tornado.ioloop import IOLoop
 
 from tests.support.ports import FakePorts
 
@@ -44,6 +46,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
     kept = [item for item in items if item not in set(left_out)]
     items[:] = sorted(kept, key=lambda item: item.get_closest_marker("guest") is None)
+
+
+@pytest.fixture
+def io_loop() -> Iterator[IOLoop]:
+    """Give pytest-tornado's loop, and close the one that asyncio would make beside it.
+
+    Left behind, that one fails some later test, whenever it happens to be collected.
+    """
+    beside = asyncio.new_event_loop()
+    asyncio.set_event_loop(beside)
+    loop = IOLoop()
+    loop.make_current()
+    yield loop
+    loop.clear_current()
+    loop.close(all_fds=True)
+    asyncio.set_event_loop(None)
+    beside.close()
 
 
 @pytest.fixture

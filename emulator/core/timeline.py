@@ -15,6 +15,9 @@ import msgspec
 
 from emulator.model.events import Event, moment
 
+# The last second that a calendar of four digits has: what is said to be later is then.
+_LAST = 253_402_300_799.0
+
 Phase = Literal["announced", "begun", "over"]
 
 
@@ -101,8 +104,9 @@ def _timed(
             ("ends", event.ends),
         ):
             known[name] = _when(text, known)
+            begins = known.get("begins")
             if name == "begins" and event.id in allowed:
-                known[name] = min(allowed[event.id], known[name] or inf)
+                known[name] = min(allowed[event.id], inf if begins is None else begins)
         notice, begins, ends = known["notice"], known["begins"], known["ends"]
         if notice is not None and begins is not None:
             # What is over before it is told of, is so when it is told of.
@@ -115,7 +119,7 @@ def _when(text: str, known: dict[str, float | None]) -> float | None:
         return None
     base, later = moment(text)
     start = known[base]
-    return None if start is None else start + later
+    return None if start is None else min(start + later, _LAST)
 
 
 def _phase(begins: float, ends: float | None, now: float) -> Phase:

@@ -7,6 +7,7 @@ import hmac
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from math import isfinite, nan
+from typing import Annotated
 from urllib.parse import urlencode
 
 import msgspec
@@ -45,17 +46,20 @@ class Sources(msgspec.Struct, frozen=True):
     key: Callable[[], bytes]
 
 
+_Token = Annotated[str, msgspec.Meta(min_length=1)]
+
+
 class _Granted(msgspec.Struct):
     """An OAuth 2 answer (RFC 6749, 5.1); Azure's old endpoint has numbers as texts."""
 
-    access_token: str
+    access_token: _Token
     expires_in: float | str = UNSAID
 
 
 class _Impersonated(msgspec.Struct):
     """What Google's ``generateAccessToken`` answers."""
 
-    access_token: str = msgspec.field(name="accessToken")
+    access_token: _Token = msgspec.field(name="accessToken")
     expire_time: str = msgspec.field(name="expireTime")
 
 

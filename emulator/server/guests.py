@@ -31,7 +31,7 @@ def _told(machine: Machine) -> dict[str, object]:
     lasting = machine.lasting
     if lasting is not None:
         if lasting.written.texts:
-            told["attributes"] = lasting.written.texts
+            told["attributes"] = dict(lasting.written.texts)
         if any(lasting.reported):
             told["boot"] = dict(zip(("state", "why"), lasting.reported, strict=True))
     if machine.waiters:

@@ -182,12 +182,15 @@ class Machine:
 
         What it let begin was an event as it was described then, not another that has its id now.
         """
+        asked = self.first_request is None and before.first_request is not None
+        self.first_request = before.first_request
+        stale = asked and awaits_first_request(self.instance.events)
         self._lasting = lasting = before.lasting
-        if lasting is None:
-            return
-        same = {event.id for event in self.instance.events if event in before.instance.events}
-        lasting.allowed = {id_: when for id_, when in lasting.allowed.items() if id_ in same}
-        if self._seen != lasting.changes:
+        if lasting is not None:
+            same = {event.id for event in self.instance.events if event in before.instance.events}
+            lasting.allowed = {id_: when for id_, when in lasting.allowed.items() if id_ in same}
+            stale = stale or self._seen != lasting.changes
+        if stale:
             self.changed()
 
     def changed(self) -> None:

@@ -161,3 +161,10 @@ def test_between_changes_nothing_differs_whatever_is_allowed(
     ever = occurrences(named, START, 1e12, allowed)
     for one, plain in zip(ever, occurrences(named, START, 1e12), strict=True):
         assert one.begins <= plain.begins
+
+
+def test_what_would_be_later_than_any_calendar_is_at_its_end() -> None:
+    one = completed(event(notice="start", begins="notice+999999999d", ends="begins+1d"), "id")
+    [told] = occurrences([one], START, 1100)
+    assert told.ends == told.begins
+    assert rfc3339(told.begins) == "9999-12-31T23:59:59Z"

@@ -377,7 +377,10 @@ def test_a_token_that_has_ended_before_it_came_is_none(
     shows_none([TOKEN, GRANTED], error, error.detail)
 
 
-@pytest.mark.parametrize("body", [b"{", b"{}", b'{"access_token": 7}', b'{"access_token": null}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"{}", b'{"access_token": 7}', b'{"access_token": null}', b'{"access_token": ""}'],
+)
 def test_an_answer_without_a_token_is_none(
     tokens: Tokens, service: TokenService, body: bytes
 ) -> None:

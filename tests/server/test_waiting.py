@@ -475,6 +475,43 @@ async def test_a_write_while_a_reload_renders_is_not_lost(
 
 
 @pytest.mark.gen_test
+async def test_a_first_request_while_a_reload_renders_is_not_forgotten(
+    ask: Ask, bench: Bench, hub: Hub
+) -> None:
+    after = VM.replace("start+10s", "first-request+1m")
+    before = bench.machine(after)
+    hub.fleet = fleet(before)
+    new = Machine(instance(bench.folder, f"{after}meta: {{a: b}}\n"), bench.backing, before.served)
+    new.render()
+    assert (await ask("/instance/preempted")).body == b"FALSE"
+    asked = before.first_request
+    bench.fake.advance(59)
+    hub.take(fleet(new))
+    assert (new.first_request, (await ask("/instance/preempted")).body) == (asked, b"FALSE")
+    bench.fake.advance(1)
+    assert (await ask("/instance/preempted")).body == b"TRUE"
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("same", [True, False])
+async def test_leave_to_begin_is_for_the_event_as_it_was_described(
+    ask: Ask, bench: Bench, hub: Hub, *, same: bool
+) -> None:
+    event = "{kind: maintenance, id: one, begins: notice+1h}"
+    description = f"name: web-1\ndialects: [gce]\nevents: [{event}]\n"
+    before = bench.machine(description)
+    hub.fleet = fleet(before)
+    status = "/instance/upcoming-maintenance/maintenance-status"
+    before.acknowledge(["one"])
+    assert (await ask(status)).body == b"ONGOING"
+    later = description if same else description.replace("1h", "2h")
+    new = Machine(instance(bench.folder, f"{later}meta: {{a: b}}\n"), bench.backing, before.served)
+    new.render()
+    hub.take(fleet(new))
+    assert (await ask(status)).body == (b"ONGOING" if same else b"PENDING")
+
+
+@pytest.mark.gen_test
 async def test_what_was_said_is_there_after_many_reloads_of_which_none_was_asked(
     ask: Ask, bench: Bench, hub: Hub, machine: Machine
 ) -> None:

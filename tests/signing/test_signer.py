@@ -57,7 +57,7 @@ def openssl(folder: Path, command: str, sealed: bytes, *more: str) -> tuple[int,
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [*FORMS, "attested"])
 @pytest.mark.parametrize("command", ["smime", "cms"])
 @pytest.mark.parametrize(
     "trust",
@@ -92,6 +92,54 @@ def test_one_flipped_bit_fails(folder: Path, signer: Signer) -> None:
         assert openssl(folder, "cms", bad, "-certfile", "crt", "-noverify")[0] != 0
 
 
+@pytest.mark.parametrize("command", ["smime", "cms"])
+def test_what_is_attested_verifies_with_what_it_brings(
+    folder: Path, signer: Signer, command: str
+) -> None:
+    sealed = signer.seal("attested", DOCUMENT)
+    assert openssl(folder, command, sealed, "-noverify", "-signer", "from") == (0, DOCUMENT)
+    assert (folder / "from").read_bytes() == signer.certificate()
+    # EC2's forms bring nothing.
+    bare = signer.seal("pkcs7", DOCUMENT)
+    assert openssl(folder, command, bare, "-noverify")[0] != 0
+
+
+@pytest.mark.parametrize("command", ["smime", "cms"])
+def test_what_is_attested_is_trusted_by_who_trusts_the_certificate(
+    folder: Path, signer: Signer, command: str
+) -> None:
+    sealed = signer.seal("attested", DOCUMENT)
+    (folder / "crt").write_bytes(signer.certificate())
+    (folder / "other").write_bytes(certificate_of(generate(SYSTEM)))
+    trust = ("-purpose", "any", "-CAfile")
+    assert openssl(folder, command, sealed, *trust, "crt") == (0, DOCUMENT)
+    assert openssl(folder, command, sealed, *trust, "other")[0] != 0
+    assert openssl(folder, command, sealed)[0] != 0
+
+
+def certificate_of(pem: bytes) -> bytes:
+    return x509.load_pem_x509_certificate(pem).public_bytes(Encoding.PEM)
+
+
+def test_one_flipped_bit_of_what_is_attested_fails(folder: Path, signer: Signer) -> None:
+    sealed = signer.seal("attested", DOCUMENT)
+    der = b64decode(sealed)
+    certificate = x509.load_pem_x509_certificate(signer.certificate())
+    places = {
+        "document": der.index(DOCUMENT) + 20,
+        "signature": len(der) - 1,
+        "key": der.index(certificate.public_bytes(Encoding.DER)) + 300,
+    }
+    assert openssl(folder, "cms", sealed, "-noverify")[0] == 0
+    for place in places.values():
+        assert openssl(folder, "cms", changed(sealed, place), "-noverify")[0] != 0
+    # A bit of the certificate's own signature is found out by who trusts the true one.
+    (folder / "crt").write_bytes(signer.certificate())
+    own = der.index(certificate.signature) + 7
+    bad = changed(sealed, own)
+    assert openssl(folder, "cms", bad, "-purpose", "any", "-CAfile", "crt")[0] != 0
+
+
 def test_a_strict_reader_finds_der(signer: Signer) -> None:
     """OpenSSL writes what it reads in DER again: the same bytes."""
     der = b64decode(signer.seal("rsa2048", DOCUMENT))
@@ -111,7 +159,7 @@ def test_the_signature_verifies_with_the_certificate_alone(signer: Signer) -> No
             key.verify(bad, document, PKCS1v15(), SHA256())
 
 
-@pytest.mark.parametrize("form", ["signature", *FORMS])
+@pytest.mark.parametrize("form", ["signature", *FORMS, "attested"])
 def test_the_same_document_has_the_same_signature_another_has_another(
     signer: Signer, form: str
 ) -> None:

@@ -22,7 +22,7 @@ _DNS = "169.254.169.254"
 
 
 class Nic(msgspec.Struct, frozen=True, kw_only=True):
-    """A network interface in Google's words; empty texts are absent."""
+    """A network interface in Google's words; texts are empty where nobody said."""
 
     mac: str
     ip: str
