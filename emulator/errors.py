@@ -6,7 +6,7 @@
     ├── ConfigError             descriptions, templates or flags that cannot be served
     ├── StartError              a port, descriptor, key or state folder that cannot be had
     ├── TokenUnavailable        a ServiceAccount token that cannot be read or issued now
-    ├── CredentialsUnavailable  a role's keys that cannot be had now
+    ├── CredentialsUnavailable  a role's keys or a bearer token that cannot be had now
     ├── BootError               a guest that did not boot as wanted
     └── ImageError              a disk image that cannot be found, built or fetched
 """
@@ -58,12 +58,14 @@ class TokenUnavailable(ImdsError):
 
 
 class CredentialsUnavailable(ImdsError):
-    """No keys of a role can be given now; the guest may ask again.
+    """No keys of a role or bearer token can be given now; the guest may ask again.
 
     ``code`` is what EC2's document then has as its ``Code``. AWS documents
     ``AssumeRoleUnauthorizedAccess`` for a role that may not be assumed (IAM User Guide,
-    "Troubleshooting IAM and Amazon EC2", troubleshoot_iam-ec2.html); ``Failed`` is for all else.
-    ``str()`` is fit for the guest; ``detail`` names the host's files and programs, for the log.
+    "Troubleshooting IAM and Amazon EC2", troubleshoot_iam-ec2.html). Of bearer tokens, ``Refused``
+    is what a token service will not give, ``Throttled`` what a guest asks too much of. ``Failed``
+    is for all else. ``str()`` is fit for the guest; ``detail`` names the host's files and
+    programs, for the log.
     """
 
     def __init__(self, message: str, code: str = "Failed", detail: str = "") -> None:

@@ -25,7 +25,8 @@ from emulator.ports import Ports
 # How long Google's tokens are.
 _OPAQUE = 720
 
-_EXCHANGED = frozenset({"workload-identity", "federated"})
+# Exchanges at once. They take no thread, and so may be more than those of programs and STS.
+_AT_ONCE = 8
 
 _GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 _ACCESS = "urn:ietf:params:oauth:token-type:access_token"
@@ -70,15 +71,16 @@ class AccessTokens:
         """Tell time by ``ports``; an exchange is work for ``spawn``."""
         self._ports = ports
         self._sources = sources
-        self._exchanges: Exchanges[AccessToken] = Exchanges(ports, spawn)
+        self._exchanges: Exchanges[AccessToken] = Exchanges(ports, spawn, _AT_ONCE)
 
     async def get(self, instance: Instance, account: Account, scope: str) -> AccessToken:
         """Give a token of ``account`` for ``scope``; raise ``CredentialsUnavailable``.
 
-        ``scope`` is what Google has as scopes, separated by commas, and Azure as resource.
+        ``scope`` is what Google has as scopes, separated by commas, and Azure as resource; the
+        guest chose it, so dialects bound its length.
         """
         wanted = _wanted(instance, account, scope)
-        if account.provider in _EXCHANGED:
+        if account.exchanged:
             return await self._exchanges.kept(wanted, lambda: self._ask(instance, account, scope))
         return await self._exchanges.direct(wanted, lambda: self._have(instance, account, scope))
 
@@ -179,9 +181,10 @@ class AccessTokens:
 
 def _wanted(instance: Instance, account: Account, scope: str) -> Wanted:
     identity = (instance.namespace, instance.service_account)
-    key = (instance.uuid, account, scope, identity, instance.tokens)
+    key = (account, identity, instance.tokens)
     name = account.client_id if isinstance(account, AzureIdentity) else account.email
-    return Wanted(key, f"{instance.namespace}/{instance.name}", f"token of {name}")
+    machine = f"{instance.namespace}/{instance.name}"
+    return Wanted(instance.uuid, key, machine, f"token of {name}", scope)
 
 
 def _claims(identity: AzureIdentity, resource: str, since: int, until: int) -> dict[str, object]:

@@ -14,11 +14,16 @@ from emulator.errors import CredentialsUnavailable
 from emulator.ports import Ports
 
 KEPT = 10_000
-"""Machines whose keys are kept; of more, those go that did not ask longest."""
+"""Machines' accounts and roles that are kept; of more, those go that did not ask longest."""
 
 # Exchanges at once: a dead service must not take every thread that the server has, nor hundreds
 # of machines start as many programs.
 _AT_ONCE = 4
+
+# A guest chooses scopes or a resource: so many of its texts are kept for each account, and so many
+# exchanges of a machine may have begun. One runs at a time, for all machines share the slots.
+_TEXTS = 16
+_PENDING = 16
 
 # Keys are got anew so many seconds before they end, at half of their life if that is shorter:
 # clients that ask again when 15 minutes are left (contract 3.5) then find new ones.
@@ -53,21 +58,41 @@ Found = TypeVar("Found", bound=Ending)
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What is wanted: ``key`` tells it from all else, ``machine`` and ``what`` name it in the log.
+    """What ``owner``, a machine, wants; ``machine`` and ``what`` name it in the log.
 
     Another identity must not get the last one's keys: all that an exchange depends on is in
-    ``key``.
+    ``key``, but for ``text``, which the guest chose.
     """
 
+    owner: object
     key: object
     machine: str
     what: str
+    text: str = ""
+
+
+class _Notes:
+    """Logs why there are no keys of an account, once for as long as that stays the same."""
+
+    def __init__(self) -> None:
+        self.told: tuple[str, str] | None = None
+
+    def note(
+        self, wanted: Wanted, error: CredentialsUnavailable, cause: Exception | None = None
+    ) -> None:
+        """Log ``error``, with the traceback of ``cause`` if nobody foresaw that."""
+        if self.told == (str(error), error.detail):
+            return
+        self.told = (str(error), error.detail)
+        why = f"{error} ({error.detail})" if error.detail else str(error)
+        _log.warning("%s: no %s: %s", wanted.machine, wanted.what, why, exc_info=cause)
 
 
 class _Entry(Generic[Found]):
-    """What is known of one machine's keys."""
+    """What is known of keys for one text."""
 
-    def __init__(self) -> None:
+    def __init__(self, notes: _Notes) -> None:
+        self.notes = notes
         self.found: Found | None = None
         self.work: asyncio.Task[None] | None = None
         self.failures = 0
@@ -76,26 +101,51 @@ class _Entry(Generic[Found]):
         self.code = "Failed"
         self.detail = ""
 
+    def fail(self, error: CredentialsUnavailable) -> None:
+        """Keep what is told to who asks before the next try."""
+        self.message, self.code, self.detail = str(error), error.code, error.detail
+
+
+class _Known(Generic[Found]):
+    """What is known of one account or role of a machine."""
+
+    def __init__(self) -> None:
+        self.texts: Kept[str, _Entry[Found]] = Kept(_TEXTS)
+        self.notes = _Notes()
+
+    def made(self, text: str) -> _Entry[Found]:
+        """Give the entry for ``text``."""
+        return self.texts.get(text, lambda: _Entry(self.notes))
+
+
+class _Queue:
+    """The exchanges that one machine has begun: they run in turn."""
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        self.length = 0
+
 
 class Exchanges(Generic[Found]):
     """Keeps what is exchanged for each machine."""
 
-    def __init__(self, ports: Ports, spawn: Spawn) -> None:
-        """Exchange as work for ``spawn``, which goes on when the guest that wanted it hangs up."""
+    def __init__(self, ports: Ports, spawn: Spawn, at_once: int = _AT_ONCE) -> None:
+        """Exchange as work for ``spawn``, which goes on when the guest that wanted it hangs up.
+
+        At most ``at_once`` exchanges run, at most one of each machine.
+        """
         self._ports = ports
         self._spawn = spawn
-        self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._entries: Kept[object, _Entry[Found]] = Kept(KEPT)
+        self._slots = asyncio.Semaphore(at_once)
+        self._known: Kept[object, _Known[Found]] = Kept(KEPT)
+        self._queues: dict[object, _Queue] = {}
 
     async def kept(self, wanted: Wanted, fetch: Callable[[], Awaitable[Found]]) -> Found:
         """Give what was got before while it is good, even if it is time for new; else ``fetch``.
 
         Raises ``CredentialsUnavailable``.
         """
-        entry = self._entry(wanted)
-        if self._is_due(entry):
-            work = self._exchange(entry, wanted, fetch)
-            entry.work = self._spawn(work, f"exchange for {wanted.what} of {wanted.machine}")
+        entry = self._entry(wanted, fetch)
         if entry.work is not None and not self._is_good(entry.found):
             # A guest that hangs up cancels its own waiting only.
             await asyncio.shield(entry.work)
@@ -105,17 +155,46 @@ class Exchanges(Generic[Found]):
 
     async def direct(self, wanted: Wanted, fetch: Callable[[], Awaitable[Found]]) -> Found:
         """Give what ``fetch`` gives each time; a failure is logged once while it lasts."""
-        entry = self._entry(wanted)
+        key = (wanted.owner, wanted.key)
         try:
             found = await fetch()
         except CredentialsUnavailable as error:
-            self._note(entry, error, wanted)
+            self._known.get(key, _Known).notes.note(wanted, error)
             raise
-        entry.failures = 0
+        self._known.drop(key)
         return found
 
-    def _entry(self, wanted: Wanted) -> _Entry[Found]:
-        return self._entries.get(wanted.key, _Entry)
+    def _entry(self, wanted: Wanted, fetch: Callable[[], Awaitable[Found]]) -> _Entry[Found]:
+        """Give what is known, with an exchange begun if it is time for one."""
+        known = self._known.get((wanted.owner, wanted.key), _Known)
+        entry = known.texts.find(wanted.text)
+        if entry is not None and not self._is_due(entry):
+            return entry
+        queue = self._queues.get(wanted.owner) or _Queue()
+        if queue.length < _PENDING:
+            entry = known.made(wanted.text)
+            self._begin(queue, entry, wanted, fetch)
+        elif entry is None or not self._is_good(entry.found):
+            raise CredentialsUnavailable("too much is asked for at once", code="Throttled")
+        return entry
+
+    def _begin(
+        self,
+        queue: _Queue,
+        entry: _Entry[Found],
+        wanted: Wanted,
+        fetch: Callable[[], Awaitable[Found]],
+    ) -> None:
+        def ended(_work: asyncio.Task[None]) -> None:
+            queue.length -= 1
+            if not queue.length:
+                del self._queues[wanted.owner]
+
+        queue.length += 1
+        self._queues[wanted.owner] = queue
+        work = self._exchange(entry, wanted, lambda: self._fresh(queue, wanted, fetch))
+        entry.work = self._spawn(work, f"exchange for {wanted.what} of {wanted.machine}")
+        entry.work.add_done_callback(ended)
 
     def _is_good(self, found: Found | None) -> bool:
         return found is not None and self._ports.wall() < found.expires
@@ -130,33 +209,32 @@ class Exchanges(Generic[Found]):
         return self._ports.wall() >= found.expires - early
 
     async def _exchange(
-        self, entry: _Entry[Found], wanted: Wanted, fetch: Callable[[], Awaitable[Found]]
+        self, entry: _Entry[Found], wanted: Wanted, fresh: Callable[[], Awaitable[Found]]
     ) -> None:
         """Get keys into ``entry``, or why there are none and when to try again."""
         failures = entry.failures + 1
         try:
-            entry.found = await self._fresh(fetch, wanted)
-            failures = 0
+            entry.found = await fresh()
+            failures, entry.notes.told = 0, None
         except CredentialsUnavailable as error:
-            self._note(entry, error, wanted)
+            entry.fail(error)
+            entry.notes.note(wanted, error)
+        except Exception as error:  # noqa: BLE001 (whatever it is, who asks is told of a failure)
+            failure = CredentialsUnavailable(
+                "the exchange failed in the server", detail=type(error).__name__
+            )
+            entry.fail(failure)
+            entry.notes.note(wanted, failure, error)
         finally:
             entry.failures, entry.work = failures, None
             entry.again = self._ports.monotonic() + _PAUSES[min(failures, len(_PAUSES) - 1)]
 
-    async def _fresh(self, fetch: Callable[[], Awaitable[Found]], wanted: Wanted) -> Found:
-        async with self._slots:
+    async def _fresh(
+        self, queue: _Queue, wanted: Wanted, fetch: Callable[[], Awaitable[Found]]
+    ) -> Found:
+        async with queue.turn, self._slots:
             found = await fetch()
         if not self._is_good(found):
             detail = "they ended before they came: is this host's clock right?"
             raise CredentialsUnavailable(f"{wanted.what} have expired", detail=detail)
         return found
-
-    def _note(self, entry: _Entry[Found], error: CredentialsUnavailable, wanted: Wanted) -> None:
-        """Keep a failure, and log it once for as long as it stays the same."""
-        told = entry.failures and (str(error), error.detail) == (entry.message, entry.detail)
-        entry.failures = max(entry.failures, 1)
-        entry.message, entry.code, entry.detail = str(error), error.code, error.detail
-        if told:
-            return
-        why = f"{error} ({error.detail})" if error.detail else str(error)
-        _log.warning("%s: no %s: %s", wanted.machine, wanted.what, why)

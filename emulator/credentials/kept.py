@@ -17,6 +17,17 @@ class Kept(Generic[Key, Item]):
         self._most = most
         self._items: dict[Key, Item] = {}
 
+    def find(self, key: Key) -> Item | None:
+        """Give the item at ``key``, None if there is none."""
+        item = self._items.pop(key, None)
+        if item is not None:
+            self._items[key] = item
+        return item
+
+    def drop(self, key: Key) -> None:
+        """Forget the item at ``key``, if there is one."""
+        self._items.pop(key, None)
+
     def get(self, key: Key, make: Callable[[], Item]) -> Item:
         """Give the item at ``key``, what ``make`` gives if there is none yet."""
         item = self._items.pop(key) if key in self._items else make()

@@ -106,6 +106,6 @@ class Credentials:
 
 def _wanted(instance: Instance, config: AwsCredentials) -> Wanted:
     identity = (instance.namespace, instance.service_account, instance.placement.region)
-    key = (instance.uuid, config, identity, instance.tokens)
+    key = (config, identity, instance.tokens)
     machine = f"{instance.namespace}/{instance.name}"
-    return Wanted(key, machine, f"keys of the role {config.role}")
+    return Wanted(instance.uuid, key, machine, f"keys of the role {config.role}")

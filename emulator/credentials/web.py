@@ -64,11 +64,14 @@ async def post(url: str, body: bytes, kind: str, shape: type[Shape], bearer: str
         raise _refused(url, answer.code, answer.body or b"")
     try:
         return msgspec.json.decode(answer.body, type=shape)
-    except msgspec.DecodeError:
+    except _MALFORMED:
         raise CredentialsUnavailable("the token service gave no token", detail=url) from None
 
 
 _OK = 200
+
+# How reading JSON fails; a text that is not UTF-8, or nested too deeply, is no DecodeError.
+_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def _silent(url: str, why: str) -> CredentialsUnavailable:
@@ -79,7 +82,7 @@ def _refused(url: str, status: int, body: bytes) -> CredentialsUnavailable:
     """Say that the service refused, by its code alone: its message may repeat the token."""
     try:
         said = msgspec.json.decode(body, type=_Refusal).error
-    except msgspec.DecodeError:
+    except _MALFORMED:
         said = ""
     word = said if isinstance(said, str) and _WORD.fullmatch(said) else f"HTTP status {status}"
     code = "Refused" if status in _REFUSED else "Failed"

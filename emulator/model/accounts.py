@@ -98,6 +98,11 @@ class GoogleAccount(Value, frozen=True):
     ] = "https://iamcredentials.googleapis.com/v1"
     lifetime: Seconds = 3600
 
+    @property
+    def exchanged(self) -> bool:
+        """Whether somebody gives its tokens for the machine's ServiceAccount token."""
+        return self.provider == "workload-identity"
+
 
 class AzureIdentity(Value, frozen=True):
     """A managed identity of an Azure machine; its ids are derived unless they are given."""
@@ -123,6 +128,11 @@ class AzureIdentity(Value, frozen=True):
     ] = ""
     lifetime: Seconds = 28_800
 
+    @property
+    def exchanged(self) -> bool:
+        """Whether somebody gives its tokens for the machine's ServiceAccount token."""
+        return self.provider == "federated"
+
 
 Account = GoogleAccount | AzureIdentity
 
@@ -135,7 +145,6 @@ _BELONGS = {
     "impersonation_endpoint": "exchanged",
     "lifetime": "generated",
 }
-_EXCHANGED = frozenset({"workload-identity", "federated"})
 
 
 def mistakes(account: Account, audiences: Collection[str], path: str) -> Iterator[Mistake]:
@@ -143,7 +152,7 @@ def mistakes(account: Account, audiences: Collection[str], path: str) -> Iterato
 
     ``audiences`` are those that the machine is offered tokens for.
     """
-    kind = "exchanged" if account.provider in _EXCHANGED else account.provider
+    kind = "exchanged" if account.exchanged else account.provider
     defaults: dict[str, Any] = msgspec.structs.asdict(type(account)())
     for field, wanted in _BELONGS.items():
         if field in defaults and kind != wanted and getattr(account, field) != defaults[field]:

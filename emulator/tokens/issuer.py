@@ -18,7 +18,7 @@ from emulator.core.message import ServiceToken
 from emulator.errors import StartError
 from emulator.model.instance import Instance
 from emulator.ports import Ports
-from emulator.tokens.documents import PublicKey, thumbprint
+from emulator.tokens.documents import PublicKey
 from emulator.tokens.jwt import encode
 from emulator.tokens.keys import SigningKey, generate, load
 
@@ -140,7 +140,7 @@ class Issuer:
 
 
 def _jwt(key: SigningKey, claims: Mapping[str, object]) -> str:
-    header = {"alg": "RS256", "kid": thumbprint(key.public), "typ": "JWT"}
+    header = {"alg": "RS256", "kid": key.kid, "typ": "JWT"}
     signed = f"{_part(header)}.{_part(claims)}"
     return f"{signed}.{encode(key.sign(signed.encode()))}"
 

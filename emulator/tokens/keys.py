@@ -10,16 +10,17 @@ from collections.abc import Callable
 import msgspec
 
 from emulator.errors import StartError
-from emulator.tokens.documents import PublicKey
+from emulator.tokens.documents import PublicKey, thumbprint
 
 KEY_BITS = 2048  # what RS256 needs at least (RFC 7518, 3.3), and what kubeadm makes
 
 
 class SigningKey(msgspec.Struct, frozen=True):
-    """An RSA key: ``sign`` makes RS256 signatures that ``public`` verifies."""
+    """An RSA key: ``sign`` makes RS256 signatures that ``public``, named ``kid``, verifies."""
 
     sign: Callable[[bytes], bytes]
     public: PublicKey
+    kid: str
 
 
 def generate() -> bytes:
@@ -53,7 +54,7 @@ def load(pem: bytes) -> SigningKey:
             f"{KEY_BITS} bits or more; remove it and another is made"
         )
     numbers = key.public_key().public_numbers()
+    public = PublicKey(modulus=numbers.n, exponent=numbers.e)
     return SigningKey(
-        lambda data: key.sign(data, PKCS1v15(), SHA256()),
-        PublicKey(modulus=numbers.n, exponent=numbers.e),
+        lambda data: key.sign(data, PKCS1v15(), SHA256()), public, thumbprint(public)
     )

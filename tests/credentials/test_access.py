@@ -343,6 +343,45 @@ def test_another_identity_or_scope_never_gets_this_token(
     assert len(service.asked) == 8
 
 
+def test_a_guest_that_asks_for_everything_is_refused_at_once(
+    tokens: Tokens, service: TokenService, bench: Bench
+) -> None:
+    service.gate.clear()
+    other = replace(VM, uuid="22222222-2222-4222-8222-222222222222")
+
+    async def main() -> list[AccessToken | BaseException]:
+        asked = [tokens.tokens.get(VM, google(service), str(number)) for number in range(100)]
+        asked.append(tokens.tokens.get(other, google(service), "one"))
+        running = asyncio.gather(*asked, return_exceptions=True)
+        assert await asyncio.to_thread(service.came.wait, 10)
+        service.gate.set()
+        return await running
+
+    *found, others = asyncio.run(main())
+    assert isinstance(others, AccessToken)
+    assert [isinstance(one, AccessToken) for one in found] == [True] * 16 + [False] * 84
+    assert {getattr(one, "code", "") for one in found} == {"", "Throttled"}
+    assert len(service.asked) == 17
+
+
+def test_a_token_for_every_text_of_a_guest_leaves_nothing_behind(
+    tokens: Tokens, service: TokenService
+) -> None:
+    tokens.file = ServiceToken(GRANTED, None)
+    made = azure(service, provider="generated")
+    for account in (GENERATED, FILE, made):
+        for number in range(50):
+            tokens.get(account, str(number))
+    assert tokens.tokens._exchanges._known._items == {}
+
+
+def test_an_account_says_whether_its_tokens_are_exchanged() -> None:
+    assert GoogleAccount(provider="workload-identity").exchanged
+    assert AzureIdentity(provider="federated").exchanged
+    for others in (GoogleAccount(), FILE, AzureIdentity(), AzureIdentity(provider="file")):
+        assert not others.exchanged
+
+
 # -------------------------------------------------------------------------- what can go wrong
 
 
@@ -379,7 +418,15 @@ def test_a_token_that_has_ended_before_it_came_is_none(
 
 @pytest.mark.parametrize(
     "body",
-    [b"{", b"{}", b'{"access_token": 7}', b'{"access_token": null}', b'{"access_token": ""}'],
+    [
+        b"{",
+        b"{}",
+        b'{"access_token": 7}',
+        b'{"access_token": null}',
+        b'{"access_token": ""}',
+        b'{"access_token": "\xff"}',
+        b'{"access_token": "x", "other": %s}' % (b"[" * 100_000),
+    ],
 )
 def test_an_answer_without_a_token_is_none(
     tokens: Tokens, service: TokenService, body: bytes

@@ -16,6 +16,16 @@ from tests.credentials.token_service import Says, TokenService
 
 SECRET = "a-secret-that-nobody-may-see"
 
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+# Not UTF-8 within a text, and nested too deeply: for the decoder these are no DecodeError.
+MALFORMED = [
+    b'{"word": "\xff", "error": "\xff"}',
+    b'{"other": "\xff", "word": "\xc3"}',
+    b'{"word": "x", "error": "x", "other": %s}' % DEEP,
+    DEEP,
+]
+
 
 class Shape(msgspec.Struct):
     """What is expected."""
@@ -62,7 +72,17 @@ def test_a_bearer_token_and_another_kind_are_sent(service: TokenService) -> None
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b"{}", b'{"word": 1}', b'{"word": "x", "number": "y"}', b"\xff", b"null"],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"word": 1}',
+        b'{"word": "x", "number": "y"}',
+        b"\xff",
+        b"null",
+        *MALFORMED,
+    ],
 )
 def test_what_is_not_its_shape_is_no_answer(
     service: TokenService, body: bytes, shows_none: Shows
@@ -116,7 +136,7 @@ def test_a_refusal_says_its_code_and_nothing_else(
     shows_none([SECRET], error, error.detail)
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff", *MALFORMED])
 def test_a_refusal_need_not_be_json(service: TokenService, body: bytes) -> None:
     assert str(refused(service, Says(502, body))).endswith(": HTTP status 502")
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 import msgspec
+from msgspec.structs import replace
 
 from emulator.core.message import Done, Reply, Request, Services
+from emulator.core.refusal import Refusal
 from emulator.dialects.azure.errors import JSON, NO_IDENTITY, invalid
 from emulator.dialects.azure.names import VERSIONS
 from emulator.dialects.azure.query import versioned
@@ -17,10 +19,14 @@ from emulator.model.accounts import AzureIdentity
 # Those of the instance, and what Azure's App Service and Arc speak, whose clients ask here too.
 _VERSIONS = frozenset({*VERSIONS, "2017-09-01", "2020-06-01", "2021-12-01"})
 
+# Characters of a resource: the guest chooses it, the server keeps, signs and sends it.
+_MOST = 1024
+
 _BAD_REQUEST = invalid(
     "invalid_request", "The api-version is missing or not supported, or a parameter is repeated"
 )
 _NO_RESOURCE = invalid("invalid_request", "Required query variable 'resource' is missing")
+_LONG = invalid("invalid_resource", "The resource has more than 1024 characters")
 _MANY = invalid(
     "invalid_request",
     "Multiple user assigned identities exist, please specify the clientId / resourceId of the "
@@ -47,8 +53,8 @@ class TokenDocument(msgspec.Struct, frozen=True):
         if isinstance(asked, Reply):
             return asked
         resource = asked.get("resource", "")
-        if not resource:
-            return _NO_RESOURCE
+        if not resource or len(resource) > _MOST:
+            return _LONG if resource else _NO_RESOURCE
         identity = self._chosen(asked)
         if isinstance(identity, Reply):
             return identity
@@ -106,7 +112,13 @@ def _asked(request: Request) -> Mapping[str, str] | Reply:
 
 
 def _failed(error: CredentialsUnavailable) -> Reply:
-    """Refuse for good what was refused, and let the rest be asked again: clients repeat a 500."""
+    """Refuse for good what was refused, and let the rest be asked again: clients repeat a 500.
+
+    Who asks for too much at once is told so (contract 9.2).
+    """
+    if error.code == "Throttled":
+        busy = invalid("too_many_requests", str(error), HTTPStatus.TOO_MANY_REQUESTS)
+        return replace(busy, headers=(("Retry-After", "1"),), refusal=Refusal.THROTTLED)
     if error.code == "Refused":
         return invalid("unauthorized_client", str(error))
     return invalid("unknown", str(error), HTTPStatus.INTERNAL_SERVER_ERROR)

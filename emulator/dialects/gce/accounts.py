@@ -14,6 +14,14 @@ from emulator.model.accounts import GoogleAccount
 
 ISSUER = "https://accounts.google.com"
 
+# Any scope of Google's cloud is part of the first one; the others only say who the account is.
+_WIDE = "https://www.googleapis.com/auth/cloud-platform"
+_HARMLESS = frozenset({"openid", "https://www.googleapis.com/auth/userinfo.email"})
+
+# Characters of what a guest chooses: the server keeps, signs and sends it.
+_MOST_SCOPES = 2048
+_MOST_AUDIENCE = 1024
+
 _HTML = "text/html"
 _LIFETIME = 3600
 _NO_AUDIENCE = Reply(
@@ -27,8 +35,14 @@ class AccessTokenDocument(msgspec.Struct, frozen=True):
     account: GoogleAccount
 
     async def __call__(self, request: Request, services: Services) -> Done:
-        """Give one for the ``scopes`` that are asked for, all of the account's without any."""
-        wanted = _parameter(request, "scopes") or ",".join(self.account.scopes)
+        """Give one for the ``scopes`` that are asked for, all of the account's without any.
+
+        What the account has not been given is not given: then, too, it is all that it has, for
+        Compute Engine ignores what is asked (google-auth-library-python, pull request 633).
+        """
+        wanted = self._scopes(request)
+        if isinstance(wanted, Refusal):
+            return wanted
         try:
             found = await services.access_token(self.account, wanted)
         except CredentialsUnavailable as error:
@@ -39,6 +53,17 @@ class AccessTokenDocument(msgspec.Struct, frozen=True):
             "token_type": "Bearer",
         }
         return Reply(200, msgspec.json.encode(document), JSON)
+
+    def _scopes(self, request: Request) -> str | Refusal:
+        """Give them in one order, whichever they were asked for in: they name what is kept."""
+        own = frozenset(self.account.scopes)
+        text = ",".join(_parameters(request, "scopes"))
+        # google-auth asks for all of the account's, however long they are.
+        if len(text) > max(_MOST_SCOPES, len(",".join(self.account.scopes))):
+            return Refusal.BAD_QUERY
+        asked = frozenset(text.replace(",", " ").split())
+        granted = _WIDE in own or asked <= own | _HARMLESS
+        return ",".join(sorted(asked if asked and granted else own))
 
 
 class IdentityDocument(msgspec.Struct, frozen=True):
@@ -58,6 +83,8 @@ class IdentityDocument(msgspec.Struct, frozen=True):
         audience = _parameter(request, "audience")
         if not audience:
             return _NO_AUDIENCE
+        if len(audience) > _MOST_AUDIENCE:
+            return Refusal.BAD_QUERY
         now = int(services.ports.wall())
         claims: dict[str, object] = {
             "aud": audience,
@@ -80,10 +107,16 @@ class IdentityDocument(msgspec.Struct, frozen=True):
 
 def _parameter(request: Request, name: str) -> str:
     """Give the first value of a query's parameter, empty if it has none."""
-    return parse_qs(request.query, keep_blank_values=True).get(name, [""])[0]
+    return _parameters(request, name)[0]
+
+
+def _parameters(request: Request, name: str) -> list[str]:
+    """Give all values of a query's parameter, an empty one if it has none."""
+    return parse_qs(request.query, keep_blank_values=True).get(name, [""])
 
 
 def _unavailable(error: CredentialsUnavailable) -> Reply:
     """Refuse as a service that google-auth and Go ask again."""
     body = {"error": "temporarily_unavailable", "error_description": str(error)}
-    return Reply(503, msgspec.json.encode(body), JSON, refusal=Refusal.UNAVAILABLE)
+    refusal = Refusal.THROTTLED if error.code == "Throttled" else Refusal.UNAVAILABLE
+    return Reply(503, msgspec.json.encode(body), JSON, (("Retry-After", "1"),), refusal)
