@@ -206,7 +206,7 @@ async def _serve(machine: Machine, port: int, waiters: int) -> None:
     limits = Limits(connections=most, connections_of_one=most, idle_seconds=600.0)
     fleet = Fleet([machine], sole=True, proxies=Proxies(frozenset(), b""))
     front = Front(Hub(fleet, SYSTEM, None), "")
-    Listener(Endpoint(host="127.0.0.1", port=port), front, limits)
+    Listener(Endpoint(host="127.0.0.1", port=port), front, limits, places=front.places)
     await asyncio.Event().wait()
 
 

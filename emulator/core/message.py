@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Protocol
@@ -161,8 +161,11 @@ class Services(Protocol):
     def instance(self) -> Instance:
         """Its description."""
 
-    def acknowledge(self, events: Iterable[str]) -> None:
-        """Begin the events with these ids at once, as the guest allows."""
+    def acknowledge(self, events: Collection[str]) -> bool:
+        """Begin the events with these ids at once, as the guest allows.
+
+        False if it was not told of one of them: then none begins.
+        """
 
     def report(self, state: str, why: str) -> None:
         """Note for the operator what the guest says of its boot."""

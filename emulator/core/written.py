@@ -51,6 +51,8 @@ class Written:
             del self._kept[name]
             self.changes += 1
             return None
+        if value == before:
+            return None
         more = len(value) - len(before) if before is not None else len(name) + len(value)
         crowded = before is None and len(self._kept) >= MOST_TEXTS
         if crowded or len(value) > MOST_CHARACTERS or self._size + more > MOST_IN_ALL:

@@ -12,16 +12,20 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds on what one guest can make the server hold.
 
     A stock boot makes about 50 short requests, the longest header of a real client is an EC2
-    session token of 4 KiB, and the largest body that any dialect takes is 1 KiB: these leave room
-    without letting a guest fill the memory of a sidecar. ``connections`` are those of a listener,
-    ``connections_of_one`` those of an address. ``idle_seconds`` is for a request that does not
-    come and for an answer that is not taken.
+    session token of 4 KiB, and the largest body that any dialect takes is a guest attribute of
+    16 KiB: these leave room without letting a guest fill the memory of a sidecar. ``connections``
+    are those of a listener, ``connections_of_one`` those of an address. Requests that wait for a
+    change have places of their own: ``waiting`` in all, ``waiting_of_one`` for one machine; one
+    more is answered at once. ``idle_seconds`` is for a request that does not come, for an answer
+    that is not taken, and for a waiting guest that is gone without a word.
     """
 
     header_bytes: int = 16 << 10
     body_bytes: int = 64 << 10
     connections: int = 1024
     connections_of_one: int = 256
+    waiting: int = 10_000
+    waiting_of_one: int = 256
     idle_seconds: float = 60.0
     body_seconds: float = 10.0
     drain_seconds: float = 5.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.render.renderer import Renderer
+from emulator.render.renderer import Parts, Renderer
 from emulator.render.templates import Templates
 
-__all__ = ["Renderer", "Templates"]
+__all__ = ["Parts", "Renderer", "Templates"]

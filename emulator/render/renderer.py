@@ -31,6 +31,19 @@ Areas = dict[str, CompiledArea]
 T = TypeVar("T")
 
 
+class Parts:
+    """What was rendered of one machine in one ``state``: its rows by dialect.
+
+    ``instance`` is the machine with what its owner wanted expanded.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.state: object = None
+        self.instance = Instance(name="none")
+        self.rows: dict[str, list[Row]] = {}
+
+
 class Renderer:
     """Makes snapshots; keeps what machines share."""
 
@@ -58,16 +71,24 @@ class Renderer:
         instance: Instance,
         occurrences: tuple[Occurrence, ...] = (),
         written: Mapping[str, str] = MappingProxyType({}),
+        parts: Parts | None = None,
     ) -> Snapshot:
         """Render all documents of ``instance`` as they are while its events are ``occurrences``.
 
-        ``written`` is what its guest has said. Raises ``ConfigError`` for what cannot be.
+        ``written`` is what its guest has said. With ``parts`` of the same machine, only dialects
+        that show what it said are rendered anew while nothing else changes. Raises ``ConfigError``
+        for what cannot be.
         """
-        instance = self._expanded(instance)
         rows: list[Row] = []
         areas: list[CompiledArea] = []
         aliases: dict[str, str] = {}
         today = dt.datetime.fromtimestamp(self._ports.wall(), dt.UTC).date().isoformat()
+        parts = parts or Parts()
+        state = (self, today, occurrences)
+        if parts.state != state:
+            parts.instance = self._expanded(instance)
+            parts.state, parts.rows = state, {}
+        instance, made = parts.instance, parts.rows
         for dialect, policy in switched_on(instance):
             view = View(
                 instance=instance,
@@ -78,10 +99,22 @@ class Renderer:
                 written=written,
             )
             compiled = self._compiled_areas(dialect, policy)
-            rows.extend(self._dialect(dialect, view, compiled).all())
+            if dialect.written or dialect.name not in made:
+                made[dialect.name] = list(self._dialect(dialect, view, compiled).all())
+            rows.extend(made[dialect.name])
             areas.extend(compiled.values())
             aliases.update(dialect.aliases)
         return self._compiler.compile(self._joined.together(rows), areas, aliases)
+
+    def refusing(self, instance: Instance, path: str) -> CompiledArea:
+        """Give the area of ``instance`` that refuses ``path`` where nothing can be rendered."""
+        areas: list[CompiledArea] = []
+        aliases: dict[str, str] = {}
+        for dialect, policy in switched_on(instance):
+            areas.extend(self._compiled_areas(dialect, policy).values())
+            aliases.update(dialect.aliases)
+        layout = self._compiler.compile((), areas, aliases).layout
+        return layout.miss(layout.canonical(path))[0]
 
     def anyone(self) -> Snapshot:
         """Render what is served to whoever asks, known or not."""

@@ -84,13 +84,14 @@ class Server:
         )
         self._log = AccessLog(config.access_log) if config.access_log else None
         anyone = self._backing.renderer.anyone()
-        self.hub = Hub(self._reloader.first(), ports, self._log, anyone)
+        self.hub = Hub(self._reloader.first(), ports, self._log, anyone, config.limits)
         self.doors = Doors(self.hub, config.limits)
         self.operator: Listener | None = None
 
     def start(self) -> None:
         """Listen; raise ``ConfigError`` or ``StartError``. Needs the running event loop."""
-        descriptors.allow(2 * self._config.limits.connections + _SPARE)
+        limits = self._config.limits
+        descriptors.allow(2 * limits.connections + limits.waiting + _SPARE)
         given = inherited(self._environ, os.getpid())
         listen = self._config.listen or (() if given else (DEFAULT_LISTEN,))
         try:
@@ -140,11 +141,20 @@ class Server:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._again.wait(), self._config.reload_seconds)
             self._again.clear()
-            fleet = await asyncio.to_thread(self._reloader.again, self.hub.fleet)
-            if fleet is not None:
-                self.hub.take(fleet)
-            self._readiness.set("descriptions", self._reloader.problem)
-            self._readiness.set("sockets", self.doors.follow_fleet())
+            try:
+                await self._take_over()
+            except Exception as error:  # noqa: BLE001 - nobody would miss who watches no more
+                _log.exception("a change was not taken over")
+                self._readiness.set("watching", repr(error))
+            else:
+                self._readiness.set("watching", "")
+
+    async def _take_over(self) -> None:
+        fleet = await asyncio.to_thread(self._reloader.again, self.hub.fleet)
+        if fleet is not None:
+            self.hub.take(fleet)
+        self._readiness.set("descriptions", self._reloader.problem)
+        self._readiness.set("sockets", self.doors.follow_fleet())
 
     def _hang_up(self) -> None:
         """Read everything anew, templates too, and go on in the log file that is there now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -29,7 +30,8 @@ class Backing:
 
     What gives keys and bearer tokens is made when a machine first has any.
     ``sign`` makes a JWT, which is verified at ``issuer`` if that is not empty; ``seal`` signs a
-    document in the given form, in its own time.
+    document in the given form, in its own time, for which there are ``signers``: guests that have
+    much signed keep each other waiting, not what reads descriptions.
     """
 
     renderer: Renderer
@@ -38,6 +40,7 @@ class Backing:
     access: Callable[[], AccessTokens]
     sign: Callable[[Mapping[str, object]], Awaitable[str]]
     seal: Seal
+    signers: Callable[[], Executor]
     issuer: str
     session_key: Callable[[], bytes]
     state: State
@@ -71,6 +74,12 @@ def backing(  # noqa: PLR0913 (its parts)
         sources = Sources(tokens=tokens.token, read=tokens.read, sign=tokens.sign, key=key)
         return AccessTokens(ports, sources, spawn)
 
+    @cache
+    def signers() -> Executor:
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  as above
+
+        return ThreadPoolExecutor(max_workers=1, thread_name_prefix="signer")
+
     return Backing(
         renderer=renderer,
         tokens=tokens.token,
@@ -78,6 +87,7 @@ def backing(  # noqa: PLR0913 (its parts)
         access=bearers,
         sign=tokens.sign,
         seal=seal,
+        signers=signers,
         issuer=issuer,
         session_key=key,
         state=state,

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable
 from email.utils import formatdate
 
+from msgspec.structs import replace
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import (
     HTTPConnection,
@@ -18,23 +19,25 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
-from emulator.core.message import Answer, Done, Live, Outcome, Request, Wait, build
+from emulator.core.message import Answer, Done, Outcome, Request, Wait, build
 from emulator.core.paths import split_target
 from emulator.core.policy import CompiledArea, Refusal
 from emulator.core.snapshot import OFF, Decision, Snapshot
 from emulator.errors import ConfigError, ImdsError
+from emulator.model.config import Limits
 from emulator.observe.access import Observation, Observer, bounded
 from emulator.ports import Ports
 from emulator.runtime.sockets import limit_hops
 from emulator.runtime.tasks import spawn
 from emulator.server.fleet import Fleet
 from emulator.server.hanging import Hanging
-from emulator.server.listeners import Heard
+from emulator.server.listeners import Heard, Places, peer_of
 from emulator.server.machine import Machine
 
 _log = logging.getLogger("imds")
 
 _LARGE = 16 << 10
+_LIMITS = Limits()
 
 
 class Hub:
@@ -46,9 +49,15 @@ class Hub:
         ports: Ports,
         observer: Observer | None,
         anyone: Snapshot | None = None,
+        limits: Limits = _LIMITS,
     ) -> None:
-        """Serve ``fleet``, and ``anyone``'s answers to strangers; tell ``observer`` of each."""
+        """Serve ``fleet``, and ``anyone``'s answers to strangers; tell ``observer`` of each.
+
+        Of ``limits``, those on waiting requests are the hub's.
+        """
         self.fleet = fleet
+        self.waiting = 0
+        self._limits = limits
         self.anyone = anyone
         self.ports = ports
         self.observer = observer
@@ -61,6 +70,11 @@ class Hub:
         """Serve ``fleet`` from now on; who waits for a machine waits for it in there."""
         old, self.fleet = self.fleet, fleet
         old.hand_over(fleet)
+
+    def crowded(self, machine: Machine) -> bool:
+        """Say whether there is no place for another request that waits for ``machine``."""
+        full = self.waiting >= self._limits.waiting
+        return full or machine.waiters >= self._limits.waiting_of_one
 
     def began(self) -> None:
         """Count a request whose answer is due."""
@@ -98,6 +112,7 @@ class Front(HTTPServerConnectionDelegate):
         self.hub = hub
         self.socket = socket
         self.door = door
+        self.places = Places()
 
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
@@ -157,15 +172,28 @@ class Exchange(Heard):
             return
         machine, headers = found
         request = Request(self._line.method, path, query, headers, self._body, address)
+        self._body = b""
         try:
             decision = machine.asked().decide(request, machine)
         except ConfigError:
-            self._failed(request, machine, OFF)
+            self._failed(request, machine, machine.refusing(path))
             return
+        _ = self._decided(request, machine, decision)
+
+    def _decided(self, request: Request, machine: Machine, decision: Decision) -> bool:
+        """Answer as was decided, and say so; False for a request that waits on."""
         if isinstance(decision.answer, Answer):
             self._send(request, machine.instance.name, decision, decision.answer)
-        else:
-            self._live(request, machine, decision, decision.answer)
+            return True
+        try:
+            reply = decision.answer(request, machine)
+        except Exception:  # noqa: BLE001 - whatever fails, the guest gets its dialect's error
+            self._failed(request, machine, decision.area)
+            return True
+        if isinstance(reply, Wait) and isinstance(self._waiting, Hanging):
+            return False
+        self._take(request, machine, decision, reply)
+        return True
 
     def _to_stranger(self, request: Request, refusal: Refusal) -> Decision:
         """Answer what anyone may ask, and refuse the rest."""
@@ -174,14 +202,6 @@ class Exchange(Heard):
         if decision is not None and decision.refusal is None:
             return decision
         return Decision(OFF, OFF.refusals[refusal], refusal)
-
-    def _live(self, request: Request, machine: Machine, decision: Decision, live: Live) -> None:
-        try:
-            reply = live(request, machine)
-        except Exception:  # noqa: BLE001 - whatever fails, the guest gets its dialect's error
-            self._failed(request, machine, decision.area)
-            return
-        self._take(request, machine, decision, reply)
 
     def _take(
         self,
@@ -194,12 +214,36 @@ class Exchange(Heard):
             self._reply(request, machine, decision, reply)
             return
         if isinstance(reply, Wait):
-            self._waiting = Hanging(self, request, machine, reply)
-        else:
-            work = self._wait(request, machine, decision, reply)
-            self._waiting = spawn(work, f"answer to {bounded(request.path)}")
+            self._hang(request, machine, reply)
+            return
+        work = self._wait(request, machine, decision, reply)
+        self._waiting = spawn(work, f"answer to {bounded(request.path)}")
         # From here on Tornado tells of a hang-up only to who asks for it.
         self._connection.set_close_callback(self.on_connection_close)
+
+    def _hang(self, request: Request, machine: Machine, wait: Wait) -> None:
+        hub = self._front.hub
+        if self._connection.stream.closed():
+            # Whoever asked has hung up, and nobody would tell of it any more.
+            hub.ended()
+        elif hub.crowded(machine):
+            _ = self.again(replace(request, query=wait.late), machine)
+        else:
+            self.hanging = True
+            hub.waiting += 1
+            self._front.places.take(self._peer)
+            self._connection.set_close_callback(self.on_connection_close)
+            self._waiting = Hanging(self, request, machine, wait)
+
+    def waited(self) -> None:
+        """Give the place back that it had while it was waiting."""
+        self.hanging = False
+        self._front.hub.waiting -= 1
+        self._front.places.give(self._peer)
+
+    @property
+    def _peer(self) -> str:
+        return peer_of(self._connection.context)
 
     def again(self, request: Request, machine: Machine | None) -> bool:
         """Answer one that waited, unless it has to wait on; ``machine`` is None if it is gone."""
@@ -207,19 +251,12 @@ class Exchange(Heard):
             answer = OFF.refusals[Refusal.UNKNOWN_VM]
             self._send(request, "", Decision(OFF, answer, Refusal.UNKNOWN_VM), answer)
             return True
-        decision = machine.snapshot.decide(request, machine)
-        if isinstance(decision.answer, Answer):
-            self._send(request, machine.instance.name, decision, decision.answer)
-            return True
         try:
-            reply = decision.answer(request, machine)
-        except Exception:  # noqa: BLE001 - as in _live
-            self._failed(request, machine, decision.area)
+            decision = machine.snapshot.decide(request, machine)
+        except ConfigError:
+            self._failed(request, machine, machine.refusing(request.path))
             return True
-        if isinstance(reply, Wait):
-            return False
-        self._take(request, machine, decision, reply)
-        return True
+        return self._decided(request, machine, decision)
 
     async def _wait(
         self,

@@ -23,20 +23,25 @@ class Doors:
         """Answer from ``hub``; nothing listens yet."""
         self._hub = hub
         self._limits = limits
-        self._given: list[Listener] = []
+        self._given: list[tuple[str, Listener]] = []
         self._machines: dict[str, Listener] = {}
         self._blocked: dict[str, str] = {}
         self._looks = 0
 
     def __iter__(self) -> Iterator[Listener]:
         """Give all listeners, the configured ones first."""
+        return (listener for _, listener in self.named)
+
+    @property
+    def named(self) -> Iterator[tuple[str, Listener]]:
+        """Give all listeners, each with its door's name, empty for an ordinary one."""
         yield from self._given
-        yield from self._machines.values()
+        yield from (("", listener) for listener in self._machines.values())
 
     def open(self, endpoints: Iterable[Endpoint], name: str = "") -> None:
         """Listen on all of ``endpoints``, which are the door ``name``; raise ``StartError``."""
         for endpoint in endpoints:
-            self._given.append(self._listener(endpoint, f"{name}:" if name else ""))
+            self._given.append((name, self._listener(endpoint, f"{name}:" if name else "")))
 
     def follow_fleet(self) -> str:
         """Listen on the sockets of the machines that are served now, and on no others.
@@ -72,6 +77,6 @@ class Doors:
 
     def _listener(self, endpoint: Endpoint, door: str = "") -> Listener:
         front = Front(self._hub, endpoint.path, door)
-        listener = Listener(endpoint, front, self._limits)
+        listener = Listener(endpoint, front, self._limits, places=front.places)
         front.socket = listener.address.path  # an inherited descriptor's is known only now
         return listener

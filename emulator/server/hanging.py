@@ -17,18 +17,23 @@ class Asked(Protocol):
     def again(self, request: Request, machine: Machine | None) -> bool:
         """Answer ``request``, and say so; False if there is still nothing to answer with."""
 
+    def waited(self) -> None:
+        """Be told that it waits no longer."""
+
 
 class Hanging:
     """A waiter of a machine; ``server.waiting`` calls it."""
 
-    __slots__ = ("_asked", "_machine", "_request", "_timer", "_wait")
+    __slots__ = ("_again", "_asked", "_late", "_machine", "_over", "_timer")
 
     def __init__(self, asked: Asked, request: Request, machine: Machine, wait: Wait) -> None:
         """Wait from now on, at most as long as ``wait`` says."""
         self._asked = asked
-        self._request = request
+        # What it came with besides is not held while it waits.
+        self._again = replace(request, query=wait.again, body=b"")
+        self._late = wait.late
         self._machine = machine
-        self._wait = wait
+        self._over = False
         self._timer: asyncio.TimerHandle | None = None
         if wait.seconds is not None:
             self._timer = asyncio.get_running_loop().call_later(wait.seconds, self.late)
@@ -38,18 +43,26 @@ class Hanging:
         """Ask again, of ``machine`` from now on; None if it is gone."""
         if machine is not None:
             self._machine = machine
-        if self._asked.again(replace(self._request, query=self._wait.again), machine):
+        if self._over:
+            # It ended before it was told of the machine whose waiter it now is.
+            self._machine.forget(self)
+        elif self._asked.again(self._again, machine):
             self.cancel()
 
     def late(self) -> None:
         """Ask for what there is."""
-        self.cancel()
-        request = replace(self._request, query=self._wait.late)
-        _ = self._asked.again(request, self._machine)
+        if not self._over:
+            self.cancel()
+            request = replace(self._again, query=self._late)
+            _ = self._asked.again(request, self._machine)
 
     def cancel(self) -> None:
         """Be forgotten."""
+        if self._over:
+            return
+        self._over = True
         self._machine.forget(self)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._asked.waited()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import select
 import socket
 import ssl
 from collections import Counter
@@ -30,11 +31,18 @@ _log = logging.getLogger("imds")
 # So many looks at all connections in the time that one may idle.
 _LOOKS = 4
 
+# Seconds before a silent peer is asked, and between asking again, as parts of the idle time.
+_KEEPALIVE = {socket.TCP_KEEPIDLE: 0.5, socket.TCP_KEEPINTVL: 0.125}
+
 
 class Heard(HTTPMessageDelegate):
-    """One request and its answer; ``heard`` once the request's head has arrived."""
+    """One request and its answer.
+
+    ``heard`` once the request's head has arrived; ``hanging`` while it waits for a change.
+    """
 
     heard = False
+    hanging = False
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
@@ -42,6 +50,33 @@ class Heard(HTTPMessageDelegate):
         """Note it (called by Tornado)."""
         del start_line, headers
         self.heard = True
+
+
+class Places:
+    """How many of a listener's connections only wait for a change, in all and by peer."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.total = 0
+        self.of: Counter[str] = Counter()
+
+    def take(self, peer: str) -> None:
+        """Count another one."""
+        self.total += 1
+        self.of[peer] += 1
+
+    def give(self, peer: str) -> None:
+        """Count one less."""
+        self.total -= 1
+        self.of[peer] -= 1
+        if not self.of[peer]:
+            del self.of[peer]
+
+
+def peer_of(context: object) -> str:
+    """Give the address that a connection came from, empty on a unix socket."""
+    address = getattr(context, "address", None)
+    return str(address[0]) if address else ""
 
 
 class _Wait(msgspec.Struct, frozen=True):
@@ -59,9 +94,14 @@ class _BoundedServer(HTTPServer):
     """
 
     def initialize(  # type: ignore[override]  # Tornado's own signature is open to subclasses
-        self, delegate: HTTPServerConnectionDelegate, limits: Limits, tls: ssl.SSLContext | None
+        self,
+        delegate: HTTPServerConnectionDelegate,
+        limits: Limits,
+        places: Places,
+        tls: ssl.SSLContext | None,
     ) -> None:
         self._limits = limits
+        self._places = places
         self._held: Counter[str] = Counter()
         self._waits: dict[object, _Wait] = {}
         self._looks = PeriodicCallback(self._look, limits.idle_seconds / _LOOKS * 1000)
@@ -82,8 +122,9 @@ class _BoundedServer(HTTPServer):
         One address cannot take all places, so that one guest does not shut out the others.
         """
         peer = str(address[0]) if address else ""
-        full = len(self._connections) >= self._limits.connections
-        if full or (peer and self._held[peer] >= self._limits.connections_of_one):
+        places, limits = self._places, self._limits
+        full = len(self._connections) - places.total >= limits.connections
+        if full or (peer and self._held[peer] - places.of[peer] >= limits.connections_of_one):
             stream.close()
             return
         self._held[peer] += 1
@@ -100,8 +141,7 @@ class _BoundedServer(HTTPServer):
     def on_close(self, server_conn: object) -> None:
         """Forget a connection (called by Tornado)."""
         self._waits.pop(server_conn, None)
-        address = getattr(getattr(server_conn, "context", None), "address", None)
-        peer = str(address[0]) if address else ""
+        peer = peer_of(getattr(server_conn, "context", None))
         self._held[peer] -= 1
         if not self._held[peer]:
             del self._held[peer]
@@ -120,10 +160,30 @@ class _BoundedServer(HTTPServer):
     def _look(self) -> None:
         """Close the connections on which a request is due for too long."""
         latest = IOLoop.current().time() - self._limits.idle_seconds
+        hanging: list[IOStream] = []
         for connection, wait in list(self._waits.items()):
+            if not isinstance(connection, HTTP1ServerConnection):
+                continue
             heard = isinstance(wait.request, Heard) and wait.request.heard
-            if wait.since < latest and not heard and isinstance(connection, HTTP1ServerConnection):
+            if wait.since < latest and not heard:
                 connection.stream.close()
+            elif isinstance(wait.request, Heard) and wait.request.hanging:
+                hanging.append(connection.stream)
+        for stream in _left(hanging):
+            stream.close()
+
+
+def _left(streams: list[IOStream]) -> list[IOStream]:
+    """Give those whose peer has hung up.
+
+    Tornado itself does not see it once a peer has sent more than its request.
+    """
+    poll = select.poll()
+    open_ = (stream for stream in streams if not stream.closed())
+    by_descriptor = {stream.socket.fileno(): stream for stream in open_}
+    for descriptor in by_descriptor:
+        poll.register(descriptor, select.POLLRDHUP)
+    return [by_descriptor[descriptor] for descriptor, _ in poll.poll(0)]
 
 
 class Listener:
@@ -135,8 +195,12 @@ class Listener:
         delegate: HTTPServerConnectionDelegate,
         limits: Limits,
         tls: ssl.SSLContext | None = None,
+        places: Places | None = None,
     ) -> None:
-        """Listen on ``endpoint``; raise ``StartError``."""
+        """Listen on ``endpoint``; raise ``StartError``.
+
+        ``delegate`` counts in ``places`` what has its own limits.
+        """
         self.endpoint = endpoint
         self._scheme = "https" if tls else "http"
         self._socket = listen(endpoint)
@@ -145,7 +209,12 @@ class Listener:
             # A guest that takes nothing of its answer holds it no longer than one that is silent.
             stalled = int(limits.idle_seconds * 1000)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stalled)
-        self._server = _BoundedServer(delegate, limits, tls)
+            # One that waits sends nothing, and would not be missed without being asked.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, part in _KEEPALIVE.items():
+                seconds = max(1, int(limits.idle_seconds * part))
+                self._socket.setsockopt(socket.IPPROTO_TCP, option, seconds)
+        self._server = _BoundedServer(delegate, limits, places or Places(), tls)
         self._server.add_socket(self._socket)
 
     def __str__(self) -> str:

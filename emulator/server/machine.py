@@ -4,50 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from math import inf
+from typing import TYPE_CHECKING
 
 from emulator.core.credentials import AccessToken, RoleCredentials
 from emulator.core.message import ServiceToken
+from emulator.core.policy import CompiledArea
 from emulator.core.refusal import Refusal
 from emulator.core.session import Sessions
 from emulator.core.snapshot import Snapshot
 from emulator.core.timeline import Anchors, awaits_first_request, next_change, occurrences
-from emulator.core.written import Written
 from emulator.errors import ConfigError
 from emulator.model.accounts import Account
 from emulator.model.credentials import AwsCredentials
 from emulator.model.instance import Instance
 from emulator.ports import Ports
+from emulator.render import Parts
 from emulator.runtime.state import password_name
 from emulator.server.backing import Backing
 from emulator.server.waiting import Waiter, Waiting
 
+if TYPE_CHECKING:
+    from emulator.server.lasting import Lasting
+
 _log = logging.getLogger("imds")
-
-
-class Lasting:
-    """What a machine remembers although its description changes.
-
-    ``written`` is what its guest has said of itself, ``allowed`` the events that it lets begin, by
-    id, and since when; ``tag`` and ``number`` are of the last document of a sequence. ``reported``
-    is what it last said of its boot: a word, and why.
-    """
-
-    __slots__ = ("allowed", "number", "reported", "tag", "written")
-
-    def __init__(self, ports: Ports) -> None:
-        """Start with nothing."""
-        self.written = Written(ports)
-        self.allowed: dict[str, float] = {}
-        self.tag = ""
-        self.number = 0
-        self.reported = ("", "")
-
-    @property
-    def changes(self) -> tuple[int, int]:
-        """Tell one state of what documents show of it from every later one."""
-        return self.written.changes, len(self.allowed)
 
 
 class Machine:
@@ -57,10 +38,12 @@ class Machine:
         "_backing",
         "_before",
         "_lasting",
+        "_parts",
         "_password",
         "_seen",
         "_sessions",
         "_snapshot",
+        "_stale",
         "_until",
         "_waiting",
         "first_request",
@@ -85,7 +68,9 @@ class Machine:
         # Made when needed: most of thousands of machines say nothing, and nobody waits for them.
         self._lasting = before.lasting if before else None
         self._waiting: Waiting[Machine] | None = None
+        self._parts: Parts | None = None
         self._seen = (0, 0)
+        self._stale = False
 
     def asked(self) -> Snapshot:
         """Give what a guest that asks now is answered; raise ``ConfigError`` if there is nothing.
@@ -96,9 +81,8 @@ class Machine:
             self.first_request = self.ports.wall()
             if awaits_first_request(self.instance.events):
                 self._until = self.first_request
-        if self._snapshot is not None and self._until <= self.ports.wall():
-            self._snapshot = self._rendered(self._snapshot)
-            self._wake()
+        if self._until <= self.ports.wall() and self._snapshot is not None:
+            self.changed()
         return self.snapshot
 
     @property
@@ -107,6 +91,8 @@ class Machine:
         if self._snapshot is None:
             self._snapshot = self._rendered(self._before.snapshot if self._before else None)
             self._before = None
+        elif self._stale:
+            self._snapshot = self._rendered(self._snapshot)
         return self._snapshot
 
     @property
@@ -135,12 +121,18 @@ class Machine:
         events = self.instance.events
         # Before it can fail: what cannot be rendered now is not tried again at each request.
         lasting = self._lasting
+        self._stale = False
         self._seen = lasting.changes if lasting else (0, 0)
         allowed = lasting.allowed if lasting else {}
         self._until = next_change(events, anchors, now, allowed)
         told = occurrences(events, anchors, now, allowed)
-        written = lasting.written.texts if lasting else {}
-        return self._backing.renderer.snapshot(self.instance, told, written)
+        if lasting is None:
+            return self._backing.renderer.snapshot(self.instance, told)
+        # A guest that writes is likely to write again: only what shows it is then rendered.
+        if self._parts is None:
+            self._parts = Parts()
+        written = lasting.written.texts
+        return self._backing.renderer.snapshot(self.instance, told, written, self._parts)
 
     @property
     def lasting(self) -> Lasting | None:
@@ -194,11 +186,10 @@ class Machine:
             self.changed()
 
     def changed(self) -> None:
-        """Render what has changed, and wake who waits for it."""
-        if self._snapshot is not None:
-            self._snapshot = self._rendered(self._snapshot)
-        self._wake()
-        self.expect()
+        """Have what has changed rendered when it is next asked for; wake who waits for it."""
+        self._stale = True
+        if self.waiters:
+            _ = asyncio.get_running_loop().call_soon(self._look)
 
     def gathered(self) -> Waiting[Machine]:
         """Give those who wait for this machine."""
@@ -211,16 +202,27 @@ class Machine:
         if self._waiting is not None:
             self._waiting.until(self._until - self.ports.wall())
 
-    def _wake(self) -> None:
+    def refusing(self, path: str) -> CompiledArea:
+        """Give the area that refuses ``path`` where nothing can be rendered."""
+        return self._backing.renderer.refusing(self.instance, path)
+
+    def _look(self) -> None:
         if self._waiting is not None:
-            self._waiting.wake(self)
+            self._waiting.look(self)
+        self.expect()
 
     def _elapsed(self) -> None:
-        _ = self.asked()
-        self.expect()
+        if self._until <= self.ports.wall():
+            self._stale = True
+            self._look()
+        else:
+            # The timer was early.
+            self.expect()
 
     def _remembered(self) -> Lasting:
         if self._lasting is None:
+            from emulator.server.lasting import Lasting  # noqa: PLC0415  few guests say anything
+
             self._lasting = Lasting(self.ports)
         return self._lasting
 
@@ -261,23 +263,33 @@ class Machine:
 
     async def seal(self, form: str, document: bytes) -> bytes:
         """Sign ``document`` in a thread; raise ``StartError`` if there is no key."""
-        return await asyncio.to_thread(self._backing.seal, form, document)
+        signers = self._backing.signers()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(signers, self._backing.seal, form, document)
 
     def write(self, name: str, value: str | None) -> Refusal | None:
         """Keep what the guest says of itself, None to forget it; give why it is not taken."""
-        refusal = self._remembered().written.write(name, value)
-        if refusal is None:
+        lasting = self._remembered()
+        refusal = lasting.written.write(name, value)
+        if lasting.changes != self._seen:
             self.changed()
         return refusal
 
-    def acknowledge(self, events: Iterable[str]) -> None:
-        """Begin the events with these ids at once, as the guest allows."""
-        allowed = self._remembered().allowed
-        known = {event.id for event in self.instance.events}
-        new = [event for event in events if event in known and event not in allowed]
+    def acknowledge(self, events: Collection[str]) -> bool:
+        """Begin the events with these ids at once, as the guest allows.
+
+        False if it was not told of one of them: then none begins.
+        """
+        lasting, now = self._remembered(), self.ports.wall()
+        anchors = Anchors(start=self._backing.start, first_request=self.first_request)
+        told = occurrences(self.instance.events, anchors, now, lasting.allowed)
+        if not set(events) <= {one.event.id for one in told}:
+            return False
+        new = {event: now for event in events if event not in lasting.allowed}
         if new:
-            allowed.update(dict.fromkeys(new, self.ports.wall()))
+            lasting.allowed.update(new)
             self.changed()
+        return True
 
     def report(self, state: str, why: str) -> None:
         """Note for the operator what the guest says of its boot."""

@@ -70,9 +70,8 @@ class Reloader:
             fingerprint = self._source.fingerprint()
             if fingerprint == self._fingerprint:
                 return None
-            machines = () if self._fingerprint is None else old.machines
-            self._fingerprint = fingerprint
-            fleet = self._fleet(self._source.load(), machines)
+            anew, self._fingerprint = self._fingerprint is None, fingerprint
+            fleet = self._fleet(self._source.load(), old.machines, anew=anew)
         except Exception as error:  # noqa: BLE001 - whatever it is, the old fleet goes on
             self._report(error)
             return None
@@ -96,14 +95,19 @@ class Reloader:
         unexpected = not isinstance(error, ConfigError)
         _log.error("the last good descriptions stay in service:\n%s", error, exc_info=unexpected)
 
-    def _fleet(self, instances: list[Instance], old: tuple[Machine, ...]) -> Fleet:
-        """Make machines; one whose description did not change keeps its rendered answers."""
+    def _fleet(
+        self, instances: list[Instance], old: tuple[Machine, ...], *, anew: bool = False
+    ) -> Fleet:
+        """Make machines; one whose description did not change keeps its rendered answers.
+
+        With ``anew`` none does.
+        """
         kept = {machine.instance.uuid: machine for machine in old}
         machines: list[Machine] = []
         changed: list[Machine] = []
         for instance in instances:
             machine = kept.get(instance.uuid)
-            if machine is None or machine.instance != instance:
+            if machine is None or anew or machine.instance != instance:
                 before = machine.served if machine is not None else None
                 machine = Machine(instance, self._backing, before)
                 changed.append(machine)
@@ -112,7 +116,9 @@ class Reloader:
             section = machine.instance.sections.get("ec2")
             if isinstance(section, Ec2):
                 self._backing.credentials().check(machine.instance.name, section.credentials)
-        for machine in changed[:EAGER]:
+        # Also what somebody waits for, which would be rendered at once, and not in this thread.
+        awaited = [new for new in changed[EAGER:] if _is_awaited(kept.get(new.instance.uuid))]
+        for machine in (*changed[:EAGER], *awaited):
             machine.render()
         self._save(instances)
         if not self._sole and not self._proxies:
@@ -126,6 +132,11 @@ class Reloader:
             self._last_good.save(instances)
         except OSError as error:
             _log.warning("cannot keep the last good descriptions: %s", error)
+
+
+def _is_awaited(machine: Machine | None) -> bool:
+    """Say whether anybody waits for ``machine``."""
+    return machine is not None and machine.waiters > 0
 
 
 def _name_unreachable(instances: list[Instance]) -> None:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from typing import Generic, Protocol, TypeVar
 
 M_contra = TypeVar("M_contra", contravariant=True)
 M = TypeVar("M")
+
+# So many look at a time, a few milliseconds' work.
+_TURN = 100
+
+_log = logging.getLogger("imds")
 
 
 class Waiter(Protocol[M_contra]):
@@ -53,30 +60,41 @@ class Waiting(Generic[M]):
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(max(0.0, seconds), self._due)
 
-    def wake(self, machine: M | None) -> None:
-        """Have all look at ``machine`` before anything else is asked of the server."""
-        if self._waiters:
-            _ = asyncio.get_running_loop().call_soon(self._look, machine)
+    def look(self, machine: M | None) -> None:
+        """Have all look at ``machine``, some at a time: others ask the server something too."""
+        self._each(list(self._waiters), machine)
 
     def hand_over(self, other: Waiting[M] | None, machine: M | None) -> None:
         """Give all waiters to ``other``, those of ``machine``, and have them look at it."""
         waiters, self._waiters = self._waiters, {}
         self._stop()
+        place = other if other is not None else Waiting[M](self._due)
         for waiter in waiters:
-            if other is not None:
-                other.add(waiter)
-            waiter.changed(machine)
+            place.add(waiter)
+        place.look(machine)
 
     def release(self) -> None:
         """Let nobody wait any longer."""
         for waiter in list(self._waiters):
-            waiter.late()
+            _told(waiter.late)
 
-    def _look(self, machine: M | None) -> None:
-        for waiter in list(self._waiters):
-            waiter.changed(machine)
+    def _each(self, waiters: list[Waiter[M]], machine: M | None) -> None:
+        for waiter in waiters[:_TURN]:
+            # Its guest may have hung up since, or another machine have taken its place.
+            if waiter in self._waiters:
+                _told(partial(waiter.changed, machine))
+        if waiters[_TURN:]:
+            _ = asyncio.get_running_loop().call_soon(self._each, waiters[_TURN:], machine)
 
     def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _told(tell: Callable[[], None]) -> None:
+    """Tell one waiter; what fails there is not the others' loss."""
+    try:
+        tell()
+    except Exception:  # noqa: BLE001 - whatever it is
+        _log.exception("a waiting request cannot be answered")

@@ -50,9 +50,9 @@ def described(folder: Path, text: str = AZURE) -> str:
 
 def listeners(server: Serving) -> list[str]:
     return [
-        line.removeprefix("listening on ")
+        line.partition(" on ")[2]
         for line in server.lines
-        if line.startswith("listening on ")
+        if line.startswith(("listening on ", "wireserver on "))
     ]
 
 
@@ -165,6 +165,35 @@ def test_machines_are_told_apart_at_a_door_too(tmp_path: Path) -> None:
             "default/vm-1": {"boot": {"state": "Ready", "why": ""}},
             "default/vm-2": {"boot": {"state": "NotReady", "why": "no disk"}},
         }
+
+
+def test_the_lines_at_the_start_say_which_is_a_door(tmp_path: Path) -> None:
+    own, wire = tmp_path / "own.sock", tmp_path / "wire.sock"
+    doors = ("--door", "wireserver=127.0.0.1:0", "--door", f"wireserver=unix:{wire}")
+    options = ("--listen", f"unix:{own}", *doors)
+    with Serving(tmp_path, described(tmp_path), *options) as server:
+        starts = ("listening on", "wireserver on")
+        told = [line for line in server.lines if line.startswith(starts)]
+        ordinary, tcp, unix = told
+        assert (ordinary, unix) == (f"listening on unix:{own}", f"wireserver on unix:{wire}")
+        assert asked(f"http://{tcp.removeprefix('wireserver on ')}", INSIDE[0]) == 200
+        assert server.stop() == 0
+    # At a door there is nothing of what could be tried.
+    assert "try:" not in server.lines
+
+
+def test_what_to_try_is_asked_for_at_an_ordinary_listener(tmp_path: Path) -> None:
+    options = ("--door", "wireserver=127.0.0.1:0")
+    with Serving(tmp_path, described(tmp_path), *options) as server:
+        until(lambda: any(line.startswith("  curl") for line in server.lines))
+        commands = [line.strip() for line in server.lines if line.startswith("  curl")]
+        assert commands
+        for command in commands:
+            assert f" '{server.url}/" in command
+            done = subprocess.run(
+                ["bash", "-c", f"{command} -sSf"], capture_output=True, check=True
+            )
+            assert done.stdout == b"web-1"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from emulator.dialects import VOCABULARY
 from emulator.errors import ConfigError, Problem
 from emulator.model.instance import Instance
 from emulator.server.lastgood import LastGood
+from emulator.server.machine import Machine
 from emulator.server.proxy import Proxies
 from emulator.server.reload import Reloader
 from tests.server.support import Bench, instance
@@ -239,3 +240,51 @@ def test_a_failure_of_any_kind_is_reported_and_survived(
     source.failure = None
     source.change(two)
     assert made.again(first) is not None
+
+
+GCE = "name: one\ndialects: {gce: {guest_attributes: enabled}}\n"
+
+
+class Waits:
+    """Who waits for a machine."""
+
+    def changed(self, _machine: Machine | None) -> None:
+        raise AssertionError("nobody is told here")
+
+    def late(self) -> None:
+        raise AssertionError("nobody is told here")
+
+
+def test_sighup_renders_anew_what_guests_said_and_not_when_they_ask(
+    tmp_path: Path, bench: Bench
+) -> None:
+    made = reloader(FakeSource(instance(tmp_path, GCE)), bench)
+    first = made.first()
+    [before] = first.machines
+    assert before.write("a/b", "said") is None
+    made.forget()
+    second = made.again(first)
+    assert second is not None
+    [after] = second.machines
+    assert after is not before
+    first.hand_over(second)
+    rendered = after._snapshot
+    assert rendered is not None
+    assert after.snapshot is rendered
+    assert after.lasting is before.lasting
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_what_somebody_waits_for_is_rendered_with_the_first(
+    tmp_path: Path, bench: Bench, monkeypatch: pytest.MonkeyPatch, *, waits: bool
+) -> None:
+    source = FakeSource(instance(tmp_path, GCE))
+    made = reloader(source, bench)
+    first = made.first()
+    if waits:
+        first.machines[0].gathered().add(Waits())
+    monkeypatch.setattr("emulator.server.reload.EAGER", 0)
+    source.change(instance(tmp_path, f"{GCE}meta: {{a: b}}"))
+    second = made.again(first)
+    assert second is not None
+    assert (second.machines[0]._snapshot is not None) is waits

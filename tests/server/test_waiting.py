@@ -15,10 +15,14 @@ from tornado.httputil import HTTPHeaders
 
 from emulator.core.message import Request, Wait
 from emulator.dialects.gce.pages import GcePages
+from emulator.errors import ConfigError, Problem
+from emulator.model.config import Limits
 from emulator.observe.access import Observation
+from emulator.runtime.sockets import Endpoint
 from emulator.server.delegate import Front, Hub
 from emulator.server.fleet import Fleet
 from emulator.server.hanging import Hanging
+from emulator.server.listeners import Listener
 from emulator.server.machine import Machine
 from emulator.server.proxy import Proxies
 from emulator.server.waiting import Waiting
@@ -627,6 +631,131 @@ def failing(*_: object) -> None:
     raise RuntimeError("broken")
 
 
+# --------------------------------------------------------------------- what a guest may not take
+
+
+@pytest.mark.gen_test
+async def test_there_are_places_for_so_many_and_one_more_is_answered_at_once(
+    ask: Ask, begin: Begin, hub: Hub, machine: Machine
+) -> None:
+    hub._limits = Limits(waiting_of_one=2)
+    held = [await begin(ALL) for _ in range(2)]
+    assert (await ask(ALL)).body == b"{}"
+    hub._limits = Limits(waiting=2)
+    assert (await ask(ALL)).body == b"{}"
+    assert (machine.waiters, hub.waiting) == (2, 2)
+    await put(ask, "a/b", b"c")
+    for waiting in held:
+        assert json.loads((await answered(waiting)).body) == {"a": {"b": "c"}}
+    assert hub.waiting == 0
+    await settled(hub)
+
+
+@pytest.mark.gen_test
+async def test_who_waits_takes_no_place_of_a_connection(
+    app: Front, begin: Begin, ask: Ask, hub: Hub
+) -> None:
+    places = app.places
+    held = [await begin(ALL) for _ in range(3)]
+    assert (places.total, places.of) == (3, {"127.0.0.1": 3})
+    await put(ask, "a/b", b"c")
+    for waiting in held:
+        await answered(waiting)
+    assert (places.total, places.of) == (0, {})
+
+
+@pytest.mark.gen_test
+async def test_a_text_that_is_the_same_changes_nothing(
+    ask: Ask, begin: Begin, machine: Machine, hub: Hub
+) -> None:
+    await put(ask, "a/b", b"c")
+    before = machine.snapshot
+    waiting = await begin(ALL)
+    await put(ask, "a/b", b"c")
+    assert machine.snapshot is before
+    assert (machine.waiters, waiting.done()) == (1, False)
+    await put(ask, "a/b", b"d")
+    assert (await answered(waiting)).code == 200
+    await settled(hub)
+
+
+@pytest.mark.gen_test
+async def test_a_write_leaves_the_other_dialects_as_they_are(ask: Ask, bench: Bench) -> None:
+    machine = bench.machine(
+        "name: web-1\ndialects: {openstack: on, ec2: on, gce: {guest_attributes: enabled}}\n"
+    )
+
+    def answers(dialect: str) -> list[object]:
+        snapshot = machine.snapshot
+        slots = snapshot.layout.slots.items()
+        areas = snapshot.layout.areas
+        return [snapshot.answers[n] for _, n in slots if areas[n].dialect == dialect]
+
+    assert machine.write("a/a", "first") is None
+    ec2, gce = answers("ec2"), answers("gce")
+    bench.fake.advance(60)
+    assert machine.write("a/b", "c") is None
+    assert answers("ec2") == ec2
+    assert answers("gce") != gce
+
+
+@pytest.mark.gen_test
+async def test_a_guest_begins_no_event_that_it_was_not_told_of(bench: Bench) -> None:
+    machine = bench.machine(
+        "name: web-1\ndialects: [gce]\n"
+        "events: [{kind: maintenance, id: one, notice: start+1m, begins: notice+1h}]\n"
+    )
+    _ = machine.asked()
+    assert not machine.acknowledge(["one"])
+    assert not machine.acknowledge(["none"])
+    bench.fake.advance(60)
+    assert machine.acknowledge(["one"])
+    assert machine.acknowledge(["one"])
+
+
+@pytest.mark.gen_test
+async def test_what_cannot_be_rendered_is_the_dialect_s_error_for_who_waits_too(
+    ask: Ask, begin: Begin, hub: Hub, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = await begin(ALL)
+
+    def broken(*_: object) -> None:
+        raise ConfigError(Problem("t", 1, "", "a mistake", "none"))
+
+    monkeypatch.setattr("emulator.render.renderer.Renderer.snapshot", broken)
+    new = Machine(machine.instance, machine._backing)
+    hub.take(fleet(new))
+    for response in (await answered(waiting), await ask("/instance/id")):
+        assert (response.code, response.headers["Metadata-Flavor"]) == (503, "Google")
+    await settled(hub)
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("more", [b"", b"x", b"GET / HTTP/1.1\r\n"])
+async def test_a_guest_that_hangs_up_is_found_whatever_it_sent_before(
+    bench: Bench, seen: list[Observation], arrived: asyncio.Semaphore, more: bytes
+) -> None:
+    machine = bench.machine(VM)
+    hub = Hub(fleet(machine), bench.backing.ports, seen.append)
+    front = Front(hub, "")
+    endpoint = Endpoint(host="127.0.0.1", port=0)
+    listener = Listener(endpoint, front, Limits(idle_seconds=0.2), places=front.places)
+    try:
+        host, _, port = str(listener).partition(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        head = f"GET {TREE}{ALL} HTTP/1.1\r\nHost: vm\r\nMetadata-Flavor: Google\r\n\r\n"
+        writer.write(head.encode() + more)
+        await writer.drain()
+        await asyncio.wait_for(arrived.acquire(), 10)
+        writer.close()
+        await writer.wait_closed()
+        await asyncio.wait_for(hub.quiet(), 10)
+        assert (machine.waiters, hub.waiting, front.places.total) == (0, 0, 0)
+    finally:
+        listener.stop()
+        await listener.close()
+
+
 # ------------------------------------------------------------------------------- by themselves
 
 
@@ -652,7 +781,7 @@ def test_who_waits_for_nothing_costs_no_timer() -> None:
     waiting: Waiting[str] = Waiting(failing)
     # Neither needs a loop.
     waiting.until(1)
-    waiting.wake("machine")
+    waiting.look("machine")
     waiting.release()
     waiting.forget(Counting())
     waiting.hand_over(None, None)
@@ -669,9 +798,7 @@ async def test_waiters_are_told_in_their_order_and_handed_over_whole() -> None:
         old.add(waiter)
     assert len(old) == 3
     old.forget(three)
-    old.wake("a")
-    # Not before what is being done is done.
-    assert one.told == []
+    old.look("a")
     old.until(inf)
     assert old._timer is None
     old.until(-5)
@@ -683,7 +810,7 @@ async def test_waiters_are_told_in_their_order_and_handed_over_whole() -> None:
     assert armed.cancelled()
     assert (len(old), len(new)) == (0, 2)
     assert one.told == two.told == ["a", "b"]
-    old.wake("c")
+    old.look("c")
     new.release()
     assert one.told == two.told == ["a", "b", "late"]
     new.until(600)
@@ -699,16 +826,21 @@ class Patient:
     def __init__(self) -> None:
         self.queries: list[str] = []
         self.ready = False
+        self.places = 0
 
     def again(self, request: Request, machine: Machine | None) -> bool:
+        assert request.body == b""
         self.queries.append(request.query)
         return self.ready
+
+    def waited(self) -> None:
+        self.places += 1
 
 
 @pytest.mark.gen_test
 async def test_a_hanging_request_asks_again_as_it_was_told(machine: Machine) -> None:
     asked = Patient()
-    request = Request("GET", "/x", "first", HTTPHeaders())
+    request = Request("GET", "/x", "first", HTTPHeaders(), b"which is not kept")
     hanging = Hanging(asked, request, machine, Wait("again", "late", 600))
     hanging.changed(machine)
     assert (asked.queries, machine.waiters) == (["again"], 1)
@@ -721,3 +853,64 @@ async def test_a_hanging_request_asks_again_as_it_was_told(machine: Machine) -> 
     assert (asked.queries[-1], machine.waiters) == ("late", 0)
     # Once more harms nobody.
     other.cancel()
+    other.late()
+    other.changed(machine)
+    assert (asked.queries[-1], asked.places) == ("late", 2)
+
+
+class Failing(Counting):
+    """A waiter that cannot be told anything."""
+
+    def changed(self, machine: str | None) -> None:
+        super().changed(machine)
+        raise ConfigError(Problem("t", 1, "", "a mistake", "none"))
+
+    def late(self) -> None:
+        raise ConfigError(Problem("t", 1, "", "a mistake", "none"))
+
+
+@pytest.mark.gen_test
+async def test_one_that_fails_does_not_keep_it_from_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    old: Waiting[str] = Waiting(failing)
+    new: Waiting[str] = Waiting(failing)
+    bad, good = Failing(), Counting()
+    old.add(bad)
+    old.add(good)
+    old.look("a")
+    old.hand_over(new, "b")
+    assert bad.told == good.told == ["a", "b"]
+    assert len(new) == 2
+    new.release()
+    assert good.told == ["a", "b", "late"]
+    assert caplog.text.count("a waiting request cannot be answered") == 3
+
+
+@pytest.mark.gen_test
+async def test_many_are_told_some_at_a_time() -> None:
+    waiting: Waiting[str] = Waiting(failing)
+    many = [Counting() for _ in range(250)]
+    for waiter in many:
+        waiting.add(waiter)
+    waiting.look("a")
+    # Others ask something in between, and one of those who wait hangs up.
+    assert sum(len(waiter.told) for waiter in many) == 100
+    waiting.forget(many[-1])
+    for _ in range(2):
+        await asyncio.sleep(0)
+    assert [waiter.told for waiter in many] == [["a"]] * 249 + [[]]
+
+
+@pytest.mark.gen_test
+async def test_one_that_ends_before_it_is_told_of_its_new_machine_is_forgotten_there(
+    bench: Bench, machine: Machine
+) -> None:
+    request = Request("GET", "/x", "first", HTTPHeaders())
+    many = [Hanging(Patient(), request, machine, Wait("again", "late")) for _ in range(150)]
+    new = changed(bench, machine)
+    machine.hand_over(new)
+    many[-1].cancel()
+    assert (machine.waiters, new.waiters) == (0, 150)
+    await asyncio.sleep(0)
+    assert new.waiters == 149

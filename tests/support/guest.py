@@ -27,7 +27,7 @@ from emulator.tokens import Tokens
 from tests.support.ports import FakePorts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from emulator.core.credentials import AccessToken, RoleCredentials
     from emulator.core.timeline import Occurrence
@@ -212,11 +212,14 @@ class Guest:
             self.again()
         return refusal
 
-    def acknowledge(self, events: Iterable[str]) -> None:
-        """Let events begin."""
+    def acknowledge(self, events: Collection[str]) -> bool:
+        """Let events begin of which it was told."""
+        if not set(events) <= {one.event.id for one in self._occurrences()}:
+            return False
         for event in events:
             self.allowed.setdefault(event, self.fake.now)
         self.again()
+        return True
 
     def report(self, state: str, why: str) -> None:
         """Note what is reported."""
