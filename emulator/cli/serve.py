@@ -148,10 +148,12 @@ def _announce(server: Server) -> None:
     names = ", ".join(machine.instance.name for machine in machines[:_NAMED])
     more = f" and {len(machines) - _NAMED} more" if len(machines) > _NAMED else ""
     lines = [f"imds-emulator {__version__} serves {names}{more}"]
-    lines += [f"listening on {listener}" for listener in server.doors]
+    named = list(server.doors.named)
+    lines += [f"{door or 'listening'} on {listener}" for door, listener in named]
     if server.operator is not None:
         lines.append(f"operator on {server.operator}")
-    url = next((listener.url for listener in server.doors if listener.url), "")
+    # What a door has is not what the examples ask for.
+    url = next((listener.url for door, listener in named if not door and listener.url), "")
     if url and server.hub.fleet.sole is not None:
         lines.append("try:")
         lines += [f"  {line}" for line in _examples(url, server.hub.fleet.sole)]

@@ -19,6 +19,9 @@ from emulator.core.tree import Listing
 from emulator.model.instance import Instance
 from emulator.model.mistake import Mistake
 
+IDENTITY_NOT_FOUND = "Identity not found"
+"""What Azure says of a machine without a managed identity, and every other machine too."""
+
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an owner may set about a dialect of a machine; a dialect with choices extends it."""
@@ -116,8 +119,9 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
 
     ``settle`` gives the policy with what depends on the names of all dialects that are on and on
     the machine, ``rules`` the mistakes that only it can find in a description. First segments in
-    ``aliases`` stand for others. With ``dated`` its documents say when they were rendered. Session
-    tokens, if it has any, are given at ``tokens_at``.
+    ``aliases`` stand for others. With ``dated`` its documents say when they were rendered, with
+    ``written`` what the guest itself has said. Session tokens, if it has any, are given at
+    ``tokens_at``.
 
     ``hosts`` are names by which its clients ask for the metadata address. ``doors`` are further
     addresses at which they ask: by the door's name, the one where they look for it. There every
@@ -139,6 +143,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     rules: Callable[[Instance], Iterable[Mistake]] = _no_rules
     aliases: Mapping[str, str] = {}
     dated: bool = False
+    written: bool = False
     tokens_at: str = ""
     hosts: tuple[str, ...] = ()
     doors: Mapping[str, str] = {}

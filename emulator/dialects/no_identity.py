@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from emulator.core.message import JSON, Reply
 from emulator.core.policy import DEFAULTS, Area, RequireHeader
 from emulator.core.refusal import Refusal
-from emulator.dialects.base import Dialect, Leaf, Policy, View
+from emulator.dialects.base import IDENTITY_NOT_FOUND, Dialect, Leaf, Policy, View
 
-_NONE = Reply(400, b'{"error":"invalid_request","error_description":"Identity not found"}', JSON)
+_BODY = {"error": "invalid_request", "error_description": IDENTITY_NOT_FOUND}
+_NONE = Reply(400, msgspec.json.encode(_BODY), JSON)
 _REFUSALS: Mapping[Refusal, Reply] = {
     Refusal.DIALECT_OFF: DEFAULTS[Refusal.DIALECT_OFF],
     Refusal.NOT_FOUND: _NONE,

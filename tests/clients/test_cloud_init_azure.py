@@ -109,6 +109,36 @@ def test_each_card_with_an_address_is_set_up(
 
 
 @every_release
+def test_each_card_with_addresses_of_version_6_is_set_up(
+    release: Release, azure: Callable[..., Crawl]
+) -> None:
+    cards = (
+        "name: web-1\ndialects: [azure]\ninterfaces:\n"
+        "  - {mac: '52:54:00:00:00:0a', addresses: ['fd00::5/64', 'fd00::6/64', 'fd00::7/64']}\n"
+        "  - {mac: '52:54:00:00:00:0b', addresses: ['fd00:1::5/64', slaac]}\n"
+        "  - {mac: '52:54:00:00:00:0c', addresses: [10.2.0.5/8, 'fd00:2::5/48', 'fd00:2::6/48']}\n"
+        "  - {mac: '52:54:00:00:00:0d', addresses: [slaac]}\n"
+        "  - {mac: '52:54:00:00:00:0e', addresses: [dhcp6]}\n"
+        "  - {mac: '52:54:00:00:00:0f', addresses: []}\n"
+    )
+    done = azure(release, cards)
+    assert done.requests == REQUESTS
+    assert warned(done) == []
+    ethernets = done.result["network"]["ethernets"]
+    # The first of each card is left to DHCP and the router, as is all of those nobody described.
+    assert {name: card.get("addresses", []) for name, card in ethernets.items()} == {
+        "eth0": ["fd00::6/64", "fd00::7/64"],
+        "eth1": [],
+        "eth2": ["fd00:2::6/48"],
+        "eth3": [],
+        "eth4": [],
+    }
+    assert [card["dhcp6"] for card in ethernets.values()] == [True] * 5
+    macs = [card["match"]["macaddress"][-1] for card in ethernets.values()]
+    assert macs == ["a", "b", "c", "d", "e"]
+
+
+@every_release
 def test_the_least_machine_is_enough(release: Release, azure: Callable[..., Crawl]) -> None:
     done = azure(release, "name: web-1\ndialects: [azure]\n")
     assert done.requests == REQUESTS

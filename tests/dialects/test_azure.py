@@ -5,6 +5,7 @@ The words in the names of the tests are those of contract 5, section by section.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from base64 import b64decode, b64encode
@@ -19,11 +20,16 @@ import jwt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tornado.httputil import HTTPHeaders
 
 from emulator.core.credentials import AccessToken
+from emulator.core.message import Reply, Request
+from emulator.dialects.azure.identity import TokenDocument
 from emulator.dialects.azure.names import VERSIONS
+from emulator.dialects.azure.pages import AzurePages
 from emulator.dialects.azure.rules import mistakes
 from emulator.errors import ConfigError, CredentialsUnavailable
+from emulator.model.accounts import AzureIdentity
 from emulator.model.instance import Instance
 from emulator.tokens.documents import JWKS_PATH
 from tests.support.guest import CERTIFICATE, COMPLETE, ED25519, RSA, Guest, header, machine
@@ -214,7 +220,11 @@ INTERFACE: dict[str, Any] = {
         "ipAddress": [{"privateIpAddress": "", "publicIpAddress": ""}],
         "subnet": [{"address": "", "prefix": ""}],
     },
-    "ipv6": {"ipAddress": [{"privateIpAddress": ""}]},
+    # Contract 5.3 has no subnet here, cloud-init looks for one.
+    "ipv6": {
+        "ipAddress": [{"privateIpAddress": ""}],
+        "subnet": [{"address": "", "prefix": ""}],
+    },
     "macAddress": "",
 }
 
@@ -460,7 +470,7 @@ def test_the_least_machine_says_no_more_than_it_knows(least: Guest) -> None:
         "name": "web-1",
         "offer": "unknown",
         "osType": "Linux",
-        "physicalZone": "local-locala",
+        "physicalZone": "locala",
         "platformFaultDomain": "0",
         "platformUpdateDomain": "0",
         "provider": "Microsoft.Compute",
@@ -479,10 +489,7 @@ def test_the_least_machine_says_no_more_than_it_knows(least: Guest) -> None:
 
 
 SUBSCRIPTION = "0a0b0c0d-0000-4000-8000-000000000001"
-RESOURCE = (
-    f"/subscriptions/{SUBSCRIPTION}/resourceGroups/shop-rg"
-    "/providers/Microsoft.Compute/virtualMachines/web-1"
-)
+PROVIDER = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/shop-rg/providers/Microsoft.Compute"
 VALUES = {
     "additionalCapabilities/hibernationEnabled": "true",
     "additionalCapabilities/ultraSSDEnabled": "true",
@@ -515,15 +522,17 @@ VALUES = {
     "publicKeys/1/keyData": ED25519,
     "publisher": "Debian",
     "resourceGroupName": "shop-rg",
-    "resourceId": RESOURCE,
+    "resourceId": f"{PROVIDER}/virtualMachines/web-1",
     "securityProfile/encryptionAtHost": "true",
     "securityProfile/secureBootEnabled": "true",
     "securityProfile/securityType": "TrustedLaunch",
     "securityProfile/virtualTpmEnabled": "true",
     "sku": "12",
     "storageProfile/dataDisks/0/caching": "None",
+    "storageProfile/dataDisks/0/createOption": "Attach",
     "storageProfile/dataDisks/0/diskSizeGB": "100",
     "storageProfile/dataDisks/0/lun": "0",
+    "storageProfile/dataDisks/0/managedDisk/id": f"{PROVIDER}/disks/data",
     "storageProfile/dataDisks/0/name": "data",
     "storageProfile/dataDisks/1/lun": "1",
     "storageProfile/dataDisks/1/managedDisk/storageAccountType": "Premium_LRS",
@@ -533,7 +542,9 @@ VALUES = {
     "storageProfile/imageReference/sku": "12",
     "storageProfile/imageReference/version": "0.1.2",
     "storageProfile/osDisk/caching": "ReadOnly",
+    "storageProfile/osDisk/createOption": "FromImage",
     "storageProfile/osDisk/diskSizeGB": "40",
+    "storageProfile/osDisk/managedDisk/id": f"{PROVIDER}/disks/root",
     "storageProfile/osDisk/managedDisk/storageAccountType": "StandardSSD_LRS",
     "storageProfile/osDisk/name": "root",
     "storageProfile/osDisk/osType": "Linux",
@@ -555,6 +566,20 @@ def test_the_section_says_what_it_says(full: Guest) -> None:
     assert {path: text(full, f"{INSTANCE}/compute/{path}") for path in VALUES} == VALUES
 
 
+@pytest.mark.parametrize(
+    ("placement", "zone", "physical"),
+    [
+        ("{region: west, zone: west-2b}", "", "west-2b"),
+        ("{region: west, zone: b}", "", "west-b"),
+        ("{region: west, zone: west-2b}", "2", "west-2"),
+        ("{region: west, zone: b}", "west-3", "west-3"),
+    ],
+)
+def test_a_physical_zone_has_its_region_once(placement: str, zone: str, physical: str) -> None:
+    guest = section({"zone": zone}, f"placement: {placement}\n")
+    assert text(guest, f"{INSTANCE}/compute/physicalZone") == physical
+
+
 def test_the_network_is_told_in_azures_words(full: Guest) -> None:
     network = f"{INSTANCE}/network/interface"
     first = {
@@ -563,6 +588,8 @@ def test_the_network_is_told_in_azures_words(full: Guest) -> None:
         "0/ipv4/subnet/0/address": "192.0.2.0",
         "0/ipv4/subnet/0/prefix": "24",
         "0/ipv6/ipAddress/0/privateIpAddress": "2001:db8::10",
+        "0/ipv6/subnet/0/address": "2001:db8::",
+        "0/ipv6/subnet/0/prefix": "64",
         "0/macAddress": "525400000001",
     }
     assert {path: text(full, f"{network}/{path}") for path in first} == first
@@ -571,7 +598,7 @@ def test_the_network_is_told_in_azures_words(full: Guest) -> None:
     assert got(full, network)[1:] == [
         {
             "ipv4": {"ipAddress": [lease], "subnet": [{"address": "", "prefix": "24"}]},
-            "ipv6": {"ipAddress": []},
+            "ipv6": {"ipAddress": [{"privateIpAddress": ""}]},
             "macAddress": "525400000002",
         },
         {
@@ -593,7 +620,8 @@ def test_a_mac_address_has_upper_case_and_no_colons() -> None:
 
 def test_a_card_with_several_addresses_has_all_and_each_subnet_once() -> None:
     [nic] = cards(
-        ", addresses: [10.0.0.5/24, 10.0.0.6/24, 10.1.0.5/16, 'fd00::5/64', 'fd00::6/64']"
+        ", addresses: [10.0.0.5/24, 10.0.0.6/24, 10.1.0.5/16, 'fd00::5/64', 'fd00::6/64',"
+        "'fd00:1::5/48']"
         ", public_addresses: ['2001:db8::1', 203.0.113.1, 203.0.113.2]"
     )
     pairs = [("10.0.0.5", "203.0.113.1"), ("10.0.0.6", "203.0.113.2"), ("10.1.0.5", "")]
@@ -606,8 +634,15 @@ def test_a_card_with_several_addresses_has_all_and_each_subnet_once() -> None:
             {"address": "10.1.0.0", "prefix": "16"},
         ],
     }
-    addresses = [one["privateIpAddress"] for one in nic["ipv6"]["ipAddress"]]
-    assert addresses == ["fd00::5", "fd00::6"]
+    assert nic["ipv6"] == {
+        "ipAddress": [
+            {"privateIpAddress": private} for private in ("fd00::5", "fd00::6", "fd00:1::5")
+        ],
+        "subnet": [
+            {"address": "fd00::", "prefix": "64"},
+            {"address": "fd00:1::", "prefix": "48"},
+        ],
+    }
 
 
 def test_a_card_that_asks_dhcp_has_one_address_that_nobody_knows() -> None:
@@ -618,9 +653,30 @@ def test_a_card_that_asks_dhcp_has_one_address_that_nobody_knows() -> None:
     }
 
 
+@pytest.mark.parametrize("word", ["slaac", "dhcp6", "dhcpv6-stateful", "dhcpv6-stateless"])
+def test_a_card_with_some_address_of_version_6_has_one_that_nobody_knows(word: str) -> None:
+    [nic] = cards(f", addresses: [{word}]")
+    assert nic["ipv4"] == {"ipAddress": [], "subnet": []}
+    assert nic["ipv6"] == {"ipAddress": [{"privateIpAddress": ""}]}
+    [nic] = cards(f", addresses: [{word}, 'fd00::5/64']")
+    assert nic["ipv6"] == {
+        "ipAddress": [{"privateIpAddress": "fd00::5"}],
+        "subnet": [{"address": "fd00::", "prefix": "64"}],
+    }
+    [nic] = cards(", addresses: [dhcp4]")
+    assert nic["ipv6"] == {"ipAddress": []}
+
+
 def test_a_card_that_asks_from_an_address_has_it() -> None:
     [nic] = cards(", addresses: [dhcp4]", more="peer: {addresses: [10.9.0.7]}\n")
     assert nic["ipv4"]["ipAddress"] == [{"privateIpAddress": "10.9.0.7", "publicIpAddress": ""}]
+    one, other = {"privateIpAddress": "fd00::7"}, {"privateIpAddress": "fd00::8"}
+    [nic] = cards(", addresses: [slaac]", more="peer: {addresses: ['fd00::7']}\n")
+    assert nic["ipv6"] == {"ipAddress": [one]}
+    # For the second one cloud-init looks into the subnet.
+    [nic] = cards(", addresses: [slaac]", more="peer: {addresses: ['fd00::7', 'fd00::8']}\n")
+    subnet = {"address": "", "prefix": "128"}
+    assert nic["ipv6"] == {"ipAddress": [one, other], "subnet": [subnet]}
 
 
 def test_a_machine_without_interfaces_has_no_network(least: Guest) -> None:
@@ -671,6 +727,31 @@ def test_the_extended_part_is_for_who_asks_for_it(full: Guest, least: Guest) -> 
     assert text(least, f"{part}/compute/ppsType", extended="true") == "None"
     for path in (part, f"{part}/compute", f"{part}/compute/ppsType"):
         assert refused(ask(full, path, format="text"), 404) == {"error": "Not found"}
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_part_is_made_once_and_then_found_at_once(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guest, sought = Guest(MINIMAL), []
+    node = AzurePages.node
+
+    def seek(pages: AzurePages, path: str) -> object:
+        sought.append(path)
+        return node(pages, path)
+
+    monkeypatch.setattr(AzurePages, "node", seek)
+    whole, part = INSTANCE, f"{INSTANCE}/compute/plan"
+    made = {path: ask(guest, path, format=form).body for path in (whole, part)}
+    with_more = ask(guest, whole, format=form, extended="true").body
+    assert {whole, part} == set(sought)
+    sought.clear()
+    # What was made is given, not its like.
+    assert ask(guest, whole, format=form).body is made[whole]
+    assert ask(guest, whole, format=form, extended="true").body is with_more != made[whole]
+    for extended in ("", "true"):
+        assert ask(guest, part, format=form, extended=extended).body is made[part]
+    assert sought == []
 
 
 def test_user_data_that_is_unset_is_empty_and_there(least: Guest) -> None:
@@ -875,6 +956,14 @@ def test_a_token_is_for_a_resource(query: str, least: Guest) -> None:
     }
 
 
+def test_a_resource_has_a_length(least: Guest) -> None:
+    assert got(least, TOKEN, resource="ü" * 1024)["resource"] == "ü" * 1024
+    assert refused(ask(least, TOKEN, resource="x" * 1025)) == {
+        "error": "invalid_resource",
+        "error_description": "The resource has more than 1024 characters",
+    }
+
+
 @pytest.mark.parametrize("path", [TOKEN, INFO])
 @pytest.mark.parametrize("query", BAD_QUERIES[:-1])
 def test_identities_have_a_version_too(path: str, query: str, least: Guest) -> None:
@@ -912,6 +1001,18 @@ def test_a_token_that_cannot_be_had_is_refused_for_good_or_for_now(
     guest.answer = CredentialsUnavailable("no token today", code=code, detail="/a/secret/path")
     found = refused(ask(guest, TOKEN, resource="x"), status)
     assert found == {"error": error, "error_description": "no token today"}
+
+
+def test_who_asks_for_too_much_at_once_is_told_so() -> None:
+    guest = Failing(MINIMAL)
+    guest.answer = CredentialsUnavailable("too much", code="Throttled", detail="/a/secret/path")
+    answer = ask(guest, TOKEN, resource="x")
+    assert refused(answer, 429) == {"error": "too_many_requests", "error_description": "too much"}
+    assert header(answer, "Retry-After") == "1"
+    request = Request("GET", TOKEN, "api-version=2018-02-01&resource=x", HTTPHeaders(SAID))
+    reply = asyncio.run(TokenDocument((AzureIdentity(),))(request, guest))
+    assert isinstance(reply, Reply)
+    assert reply.refusal == "throttled"
 
 
 def test_a_token_that_has_ended_lives_no_seconds() -> None:
@@ -1122,6 +1223,8 @@ GOOD = "0a0b0c0d-0000-4000-8000-00000000000e"
         b'{"StartRequests": [{"EventId": "%s"}]}' % GOOD.replace("a", "b").encode(),
         b'{"StartRequests": [{"EventId": "%s"}, {"EventId": "x"}]}' % GOOD.encode(),
         b'{"StartRequests": [{"EventId": ""}]}',
+        b'{"StartRequests": ' + b"[" * 100_000,
+        b'{"StartRequests": [{"EventId": "%s"}], "x": ' % GOOD.encode() + b'{"x":' * 100_000,
     ],
 )
 def test_what_is_no_good_word_begins_nothing(body: bytes) -> None:
@@ -1130,6 +1233,19 @@ def test_what_is_no_good_word_begins_nothing(body: bytes) -> None:
     error = refused(guest.ask(target(EVENTS, LAST), "POST", SAID, body))
     assert error["error"].startswith("Bad request. ")
     assert events(guest) == before
+    assert start(guest, GOOD).status == 200
+
+
+def test_an_event_that_was_not_announced_yet_has_no_leave() -> None:
+    guest = Guest(MINIMAL + PLANNED)
+    [freeze] = after(guest, 10)["Events"]
+    # The second one has a name that it could have guessed.
+    for ids in ([GOOD], [freeze["EventId"], GOOD]):
+        error = refused(start(guest, *ids))
+        assert error == {"error": "Bad request. An EventId names no event of this machine"}
+    assert events(guest)["Events"] == [freeze]
+    assert guest.allowed == {}
+    after(guest, 10)
     assert start(guest, GOOD).status == 200
 
 

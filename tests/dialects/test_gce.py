@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import subprocess
+import sys
 from base64 import b64decode
 from itertools import product
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus
 
 import jwt
 import msgspec
@@ -15,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
-from emulator.core.message import Answer, Outcome, Request, ServiceToken, Wait
+from emulator.core.credentials import AccessToken
+from emulator.core.message import Answer, Outcome, Reply, Request, ServiceToken, Wait
 from emulator.core.paths import split_target
 from emulator.core.refusal import Refusal
 from emulator.core.timeline import Occurrence
@@ -23,14 +28,16 @@ from emulator.core.written import MOST_CHARACTERS
 from emulator.credentials import AccessTokens
 from emulator.dialects import DIALECTS
 from emulator.dialects.gce import rules
+from emulator.dialects.gce.accounts import AccessTokenDocument
 from emulator.dialects.gce.events import events
 from emulator.dialects.gce.pages import GcePages, _camel
 from emulator.dialects.gce.query import Query
 from emulator.dialects.gce.section import Gce
-from emulator.errors import ConfigError, TokenUnavailable
-from emulator.model.accounts import GoogleAccount
+from emulator.errors import ConfigError, CredentialsUnavailable, TokenUnavailable
+from emulator.model.accounts import Account, GoogleAccount
 from emulator.model.events import Event
 from emulator.runtime.tasks import spawn
+from emulator.tokens import documents
 from emulator.tokens.documents import JWKS_PATH
 from tests.support.guest import CERTIFICATE, COMPLETE, ED25519, RSA, Guest, header, machine
 
@@ -534,6 +541,29 @@ def test_json_is_what_clients_decode(full: Guest) -> None:
     assert document["universe"] == {"universeDomain": "example.com"}
 
 
+def test_above_the_tree_is_a_directory_like_any_other(full: Guest) -> None:
+    def above(query: str = "") -> Answer:
+        return full.ask(f"/computeMetadata/{query}", headers=FLAVOR)
+
+    tree = "".join(f"v1/{line}\n" for line in text(full, "").splitlines())
+    assert tree == "v1/instance/\nv1/project/\nv1/universe/\n"
+    for query, body in (
+        ("", "v1/\n"),
+        ("?alt=json", '["v1/"]'),
+        ("?recursive=true", f'{{"v1":{text(full, "?recursive=true")}}}'),
+    ):
+        answer = above(query)
+        assert (answer.status, answer.body.decode()) == (200, body)
+        assert re.fullmatch("[0-9a-f]{16}", header(answer, "ETag"))
+        assert header(answer, "Content-Type") == header(ask(full, query), "Content-Type")
+    lines = above("?recursive=true&alt=text").body.decode().splitlines()
+    assert "v1/instance/hostname web-1.shop.example" in lines
+    assert above("?alt=xml").status == 400
+    waited = outcome(full, "../?wait_for_change=true&recursive=true&timeout_sec=5")
+    assert isinstance(waited, Wait)
+    assert waited.seconds == 5
+
+
 def test_recursion_below_own_words_leaves_the_keys_alone(full: Guest) -> None:
     assert "startup-script" in loaded(full, "instance/attributes/?recursive=True")
     assert loaded(full, f"{WRITTEN}/?recursive=true") == {"hostkeys": {"ssh-rsa": "AAAA"}}
@@ -655,9 +685,113 @@ def test_each_scope_and_account_has_a_token_of_its_own(full: Guest) -> None:
     assert of_all == token("front") == token("web@shop-prod.iam.gserviceaccount.com")
     assert of_all == token("default", "?scopes=one,two") == token("default", "?scopes=")
     assert of_all != token("default", "?scopes=one")
-    assert token("default", "?scopes=one&scopes=two") == token("default", "?scopes=one")
     assert token("second-one") == token(SECOND) != of_all
     assert ask(full, "instance/service-accounts/none/token").status == 404
+
+
+class Scoped(Guest):
+    """A guest that keeps which scopes its tokens are for, and may be refused them."""
+
+    scopes = ""
+    failure: CredentialsUnavailable | None = None
+
+    async def access_token(self, wanted: Account, scope: str) -> AccessToken:
+        """Note what is asked for."""
+        self.scopes = scope
+        if self.failure is not None:
+            raise self.failure
+        return AccessToken("t", self.fake.now, self.fake.now + 60)
+
+    def asked(self, query: str = "") -> str:
+        """Give the scopes of the token that this query gets."""
+        assert ask(self, f"{ACCOUNT}/token{query}").status == 200
+        return self.scopes
+
+
+def scoped(*scopes: str) -> Scoped:
+    """Make a guest whose account has ``scopes``."""
+    section = Gce(service_accounts=(GoogleAccount(scopes=scopes),))
+    return Scoped(msgspec.structs.replace(machine(MINIMAL), sections={"gce": section}))
+
+
+WIDE = "https://www.googleapis.com/auth/cloud-platform"
+EMAIL = "https://www.googleapis.com/auth/userinfo.email"
+
+
+@pytest.mark.parametrize(
+    ("query", "scopes"),
+    [
+        ("", "a,b,c"),
+        ("?scopes=", "a,b,c"),
+        ("?scopes=,%20,", "a,b,c"),
+        ("?scopes=c,a", "a,c"),
+        ("?scopes=a%20c", "a,c"),
+        ("?scopes=a+c", "a,c"),
+        ("?scopes=c&scopes=a", "a,c"),
+        ("?scopes=a,&scopes=&scopes=c,%09a%20", "a,c"),
+        ("?scopes=b", "b"),
+        (f"?scopes={quote(EMAIL)},openid", f"{EMAIL},openid"),
+        ("?scopes=openid,a", "a,openid"),
+        # What was not given is not given; Compute Engine ignores what is asked then.
+        ("?scopes=d", "a,b,c"),
+        ("?scopes=a,d", "a,b,c"),
+        (f"?scopes={quote(WIDE)}", "a,b,c"),
+        ("?scopes=A", "a,b,c"),
+        ("?scopes=a%2Cb%00", "a,b,c"),
+    ],
+)
+def test_a_token_has_no_scope_that_the_account_has_not(query: str, scopes: str) -> None:
+    assert scoped("c", "a", "b").asked(query) == scopes
+
+
+def test_an_account_for_all_of_the_cloud_has_each_scope() -> None:
+    guest = scoped("a", WIDE)
+    assert guest.asked() == f"a,{WIDE}"
+    assert guest.asked("?scopes=z,https://www.googleapis.com/auth/pubsub") == (
+        "https://www.googleapis.com/auth/pubsub,z"
+    )
+
+
+def test_an_account_without_scopes_gets_none() -> None:
+    guest = scoped()
+    assert guest.asked("?scopes=a") == guest.asked() == ""
+    assert guest.asked("?scopes=openid") == "openid"
+
+
+def test_scopes_have_a_length() -> None:
+    guest = scoped(WIDE)
+    assert guest.asked(f"?scopes={'x' * 2048}") == "x" * 2048
+    assert guest.asked(f"?scopes={'%C3%BC' * 2048}") == "ü" * 2048
+    for query in (f"?scopes={'x' * 2049}", f"?scopes={'x' * 1024}&scopes={'y' * 1024}"):
+        answer = ask(guest, f"{ACCOUNT}/token{query}")
+        assert (answer.status, header(answer, "Content-Type")) == (400, "text/html; charset=UTF-8")
+        assert b"A parameter of the query has a value that is not allowed." in answer.body
+
+
+def test_all_scopes_of_an_account_may_be_asked_for_however_long_they_are() -> None:
+    scopes = [f"{number:0>200}" for number in range(64)]
+    guest = scoped(*scopes)
+    assert guest.asked(f"?scopes={','.join(scopes)}") == ",".join(scopes)
+    assert ask(guest, f"{ACCOUNT}/token?scopes={','.join(scopes)},x").status == 400
+
+
+@pytest.mark.parametrize(
+    ("code", "refusal"),
+    [("Throttled", "throttled"), ("Failed", "unavailable"), ("Refused", "unavailable")],
+)
+def test_a_token_that_cannot_be_had_may_be_asked_for_later(code: str, refusal: str) -> None:
+    guest = Scoped(MINIMAL)
+    guest.failure = CredentialsUnavailable("not now", code=code, detail="/a/secret/path")
+    answer = ask(guest, f"{ACCOUNT}/token")
+    assert (answer.status, header(answer, "Retry-After")) == (503, "1")
+    assert json.loads(answer.body) == {
+        "error": "temporarily_unavailable",
+        "error_description": "not now",
+    }
+    request = Request("GET", f"{TREE}/{ACCOUNT}/token", "", HTTPHeaders(FLAVOR))
+    reply = asyncio.run(AccessTokenDocument(GoogleAccount())(request, guest))
+    assert isinstance(reply, Reply)
+    assert reply.refusal == refusal
 
 
 EXCHANGED = f"""{MINIMAL}
@@ -779,6 +913,23 @@ def test_an_identity_needs_an_audience(full: Guest, query: str) -> None:
     answer = ask(full, f"{ACCOUNT}/identity{query}")
     assert (answer.status, answer.body) == (400, b"non-empty audience parameter required\n")
     assert header(answer, "Metadata-Flavor") == "Google"
+
+
+def test_an_audience_has_a_length(full: Guest) -> None:
+    answer = ask(full, f"{ACCOUNT}/identity?audience={'%C3%BC' * 1024}")
+    assert verified(full, answer.body.decode(), "ü" * 1024)
+    answer = ask(full, f"{ACCOUNT}/identity?audience={'x' * 1025}")
+    assert (answer.status, header(answer, "Content-Type")) == (400, "text/html; charset=UTF-8")
+    assert b"A parameter of the query has a value that is not allowed." in answer.body
+
+
+def test_the_key_s_name_is_not_made_for_each_token(
+    full: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = jwt.get_unverified_header(ask(full, f"{ACCOUNT}/identity?audience=x").body)["kid"]
+    monkeypatch.setattr(documents, "_required", None)
+    again = ask(full, f"{ACCOUNT}/identity?audience=y").body
+    assert jwt.get_unverified_header(again)["kid"] == name
 
 
 def test_an_audience_is_what_it_reads_as_when_decoded(full: Guest) -> None:
@@ -912,6 +1063,43 @@ def test_attribute_or_policy_switch_them_on(description: str, status: int) -> No
     assert ("guestAttributes" in loaded(guest, "instance/?recursive=true")) == (status == 200)
     if status == 403:
         assert b"access is disabled" in ask(guest, WRITTEN).body
+
+
+@settings(max_examples=40)
+@given(
+    *[st.none() | st.sampled_from(["TRUE", "true", "FALSE", ""])] * 3,
+    st.sampled_from(["enable-guest-attributes", "Enable-Guest-Attributes"]),
+)
+def test_what_counts_is_the_attribute_that_the_guest_reads(
+    meta: str | None, own: str | None, projects: str | None, name: str
+) -> None:
+    described: dict[str, Any] = {"name": "a", "dialects": ["gce"]}
+    described["meta"] = {} if meta is None else {name: meta}
+    described["gce"] = {
+        key: {name: value}
+        for key, value in (("attributes", own), ("project_attributes", projects))
+        if value is not None
+    }
+    guest = Guest(json.dumps(described))
+    answers = [ask(guest, f"{of}/attributes/{name}") for of in ("instance", "project")]
+    read = next((answer.body.decode() for answer in answers if answer.status == 200), "")
+    on = name.islower() and read.lower() == "true"
+    assert ask(guest, WRITTEN).status == (200 if on else 403)
+
+
+def test_to_know_what_is_on_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from emulator.dialects import VOCABULARY, switched_on;"
+        "from emulator.model.instance import Instance;"
+        "assert 'emulator.dialects.gce.attributes' not in sys.modules;"
+        "on = switched_on(Instance(name='a', dialects={'gce': VOCABULARY.policies['gce']()}));"
+        "found = {dialect.name: policy for dialect, policy in on};"
+        "assert found['gce'].guest_attributes == 'disabled';"
+        "print(*(name for name in sys.modules if name.startswith('emulator.dialects.gce.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    names = {name.rpartition(".")[2] for name in done.stdout.split()}
+    assert names == {"attributes", "names", "section"}
 
 
 # -------------------------------------------------------------------------------------- events
@@ -1328,7 +1516,44 @@ def test_names_in_another_case_are_unknown(given_pairs: list[tuple[str, str]], s
     assert Query.parse(spelled) == Query()
 
 
-@given(st.text(max_size=30))
-def test_no_query_breaks_it(query: str) -> None:
+# For each name what it may have and what only looks like that, and anything for any.
+numbers = st.text("0123456789", max_size=11) | st.sampled_from(
+    ["-1", "1.5", " 5", "5\n", "\u0661"]
+)
+on_or_off = st.sampled_from(["true", "TRUE", "tRue", "false", "", "1", "true "])
+asked = st.lists(
+    st.one_of(
+        st.tuples(st.just("timeout_sec"), numbers),
+        st.tuples(st.just("alt"), st.sampled_from(["", "json", "Text", "xml", "json "])),
+        st.tuples(st.sampled_from(["recursive", "wait_for_change"]), on_or_off),
+        st.tuples(st.sampled_from(NAMES) | st.text(max_size=5), st.text(max_size=12)),
+        st.tuples(st.sampled_from(NAMES), st.sampled_from(["&", "=", "%", "%zz", "+", "\0"])),
+    ),
+    max_size=5,
+)
+
+
+@settings(max_examples=300)
+@given(asked, st.sampled_from([quote, quote_plus, str]), st.text(max_size=9))
+def test_no_query_breaks_it(
+    given_pairs: list[tuple[str, str]], write: Callable[[str], str], rest: str
+) -> None:
+    query = "&".join(f"{write(name)}={write(value)}" for name, value in given_pairs)
     found = Query.parse(query)
-    assert found is None or Query.parse(found.text()) == found
+    if write is not str:
+        first = dict(reversed(given_pairs))
+        seconds = first.get("timeout_sec")
+        good = seconds is None or re.fullmatch("[0-9]{1,9}", seconds)
+        if first.get("alt", "").lower() not in {"", "json", "text"} or not good:
+            assert found is None
+            return
+        assert found == Query(
+            recursive=first.get("recursive", "").lower() == "true",
+            alt=first.get("alt", "").lower(),
+            wait=first.get("wait_for_change", "").lower() == "true",
+            last_etag=first.get("last_etag", ""),
+            timeout=None if seconds is None else int(seconds),
+        )
+    for each in (query, f"{query}&{rest}", f"{rest}&{query}"):
+        read = Query.parse(each)
+        assert read is None or Query.parse(read.text()) == read

@@ -6,11 +6,14 @@ The one exception to contract 0.1-1: Azure's default credential chain asks on ev
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from emulator.dialects import no_identity
+from emulator.dialects.base import IDENTITY_NOT_FOUND
 from tests.support.guest import COMPLETE, Guest, header
 
 SAID = {"Metadata": "true"}
@@ -114,6 +117,14 @@ def test_azures_machine_has_its_own_words() -> None:
     without = Guest("name: web-1\ndialects: [azure]\nazure: {identities: []}\n")
     answer = without.ask(TOKEN + QUERY, headers=SAID)
     assert (answer.status, json.loads(answer.body)) == (400, NO_IDENTITY)
+
+
+def test_all_say_the_same_words_which_stand_in_one_place() -> None:
+    without = Guest("name: web-1\ndialects: [azure]\nazure: {identities: []}\n")
+    bodies = {guest.ask(TOKEN + QUERY, headers=SAID).body for guest in (without, *OTHERS.values())}
+    assert [json.loads(body)["error_description"] for body in bodies] == [IDENTITY_NOT_FOUND]
+    sources = Path(no_identity.__file__).parent.rglob("*.py")
+    assert [path.name for path in sources if IDENTITY_NOT_FOUND in path.read_text()] == ["base.py"]
 
 
 @given(

@@ -19,7 +19,7 @@ class Balancer(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, found: LoadBalancer, known: Facts) -> Balancer:
         """Tell of ``found`` before the machine's first address."""
-        private = next((pair[0] for nic in known.nics for pair in nic.ipv4.addresses), "")
+        private = next((text for nic in known.nics for text in nic.ipv4.addresses), "")
         fronts = dict.fromkeys(rule.frontend for rule in found.inbound)
         document = {
             "loadbalancer": {

@@ -11,6 +11,7 @@ import msgspec
 from emulator.core.message import Reply
 from emulator.core.policy import DEFAULTS
 from emulator.core.refusal import Refusal
+from emulator.dialects.base import IDENTITY_NOT_FOUND
 
 JSON = "application/json; charset=utf-8"
 TEXT = "text/plain; charset=utf-8"
@@ -46,7 +47,7 @@ def bad_version(known: frozenset[str]) -> Reply:
     return Reply(400, msgspec.json.encode(body), JSON, refusal=Refusal.BAD_QUERY)
 
 
-NO_IDENTITY = invalid("invalid_request", "Identity not found")
+NO_IDENTITY = invalid("invalid_request", IDENTITY_NOT_FOUND)
 
 
 def _status(refusal: Refusal) -> int:

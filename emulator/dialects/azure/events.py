@@ -100,16 +100,15 @@ def approve(request: Request, services: Services) -> Done:
         return asked
     try:
         wanted = msgspec.json.decode(request.body, type=_Approval)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _MALFORMED
     instance = services.instance
     known = {event_id(instance, event.id): event.id for event in instance.events if _type(event)}
     names = {known.get(start.event_id.upper(), "") for start in wanted.starts}
     if not names:
         return _MALFORMED
-    if "" in names:
+    if "" in names or not services.acknowledge(names):
         return _UNKNOWN
-    services.acknowledge(names)
     return Reply(200, b"", JSON)
 
 

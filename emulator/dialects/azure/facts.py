@@ -12,29 +12,35 @@ from emulator.dialects.azure.section import Azure
 from emulator.model.accounts import AzureIdentity
 from emulator.model.derive import NAMESPACE
 from emulator.model.instance import Instance
-from emulator.model.links import Card, cards
+from emulator.model.links import METHODS, Card, cards
+
+# By IP version: the prefix of a subnet that nobody described, as cloud-init has it too, and from
+# how many addresses on there must be one. It reads the first subnet for each further address.
+_UNKNOWN = {4: (24, 1), 6: (128, 2)}
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
-    """The addresses of one IP version on an interface: pairs of private and public ones."""
+    """The addresses of one IP version on an interface, and the subnets that they are in."""
 
-    addresses: tuple[tuple[str, str], ...]
+    addresses: tuple[str, ...]
     subnets: tuple[tuple[str, int], ...]
 
 
 class Nic(msgspec.Struct, frozen=True, kw_only=True):
-    """A network interface in Azure's words."""
+    """A network interface in Azure's words; ``public`` has one text for each IPv4 address."""
 
     mac: str
     ipv4: Family
-    ipv6: tuple[str, ...]
+    ipv6: Family
+    public: tuple[str, ...]
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """A machine in Azure's words."""
+    """A machine in Azure's words; ``provider`` is where the ids of its resources begin."""
 
     subscription_id: str
     resource_group: str
+    provider: str
     resource_id: str
     tenant_id: str
     zone: str
@@ -51,18 +57,17 @@ def facts(instance: Instance, section: Azure) -> Facts:
     subscription = section.subscription_id.lower() or _uuid(f"subscription/{instance.project}")
     group = section.resource_group or instance.namespace
     tenant = section.tenant_id.lower() or _uuid(f"tenant/{instance.project}")
+    provider = f"/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Compute"
     zone = section.zone or instance.placement.zone
     data = instance.user_data.data if instance.user_data is not None else b""
     return Facts(
         subscription_id=subscription,
         resource_group=group,
-        resource_id=(
-            f"/subscriptions/{subscription}/resourceGroups/{group}"
-            f"/providers/Microsoft.Compute/virtualMachines/{instance.name}"
-        ),
+        provider=provider,
+        resource_id=f"{provider}/virtualMachines/{instance.name}",
         tenant_id=tenant,
         zone=zone,
-        physical_zone=section.physical_zone or f"{instance.placement.region}-{zone}",
+        physical_zone=section.physical_zone or _physical(instance.placement.region, zone),
         offer=section.offer or instance.image,
         tags=tuple(instance.tags.items()),
         user_data=b64encode(data).decode(),
@@ -71,24 +76,34 @@ def facts(instance: Instance, section: Azure) -> Facts:
     )
 
 
+def _physical(region: str, zone: str) -> str:
+    """Give the physical zone of a logical one, which may bear its region's name already."""
+    return zone if zone.startswith(region) else f"{region}-{zone}"
+
+
 def _nic(card: Card, instance: Instance) -> Nic:
-    hosts = card.hosts(4)
     public = [text for text in card.interface.public_addresses if ":" not in text]
-    private = list(card.locals(4, instance))
-    if not private and any("dhcp4" in link.addresses for link in card.bearers):
-        # Nobody said which address it gets. cloud-init leaves a card alone that has none.
-        private = [""]
-    public += [""] * len(private)
-    networks = dict.fromkeys(host.network for host in hosts)
-    subnets = tuple((str(net.network_address), net.prefixlen) for net in networks)
+    ipv4 = _family(card, instance, 4)
     return Nic(
         mac=card.interface.mac.replace(":", "").upper(),
-        ipv4=Family(
-            addresses=tuple(zip(private, public, strict=False)),
-            subnets=subnets if subnets or not private else (("", 24),),
-        ),
-        ipv6=card.locals(6, instance),
+        ipv4=ipv4,
+        ipv6=_family(card, instance, 6),
+        public=(*public, *[""] * len(ipv4.addresses))[: len(ipv4.addresses)],
     )
+
+
+def _family(card: Card, instance: Instance, version: int) -> Family:
+    addresses = card.locals(version, instance)
+    words = {text for link in card.bearers for text in link.addresses}
+    if not addresses and any(METHODS.get(word) == version for word in words):
+        # Nobody said which address it gets. cloud-init leaves a card alone that has none.
+        addresses = ("",)
+    networks = dict.fromkeys(host.network for host in card.hosts(version))
+    subnets = tuple((str(net.network_address), net.prefixlen) for net in networks)
+    prefix, least = _UNKNOWN[version]
+    if not subnets and len(addresses) >= least:
+        subnets = (("", prefix),)
+    return Family(addresses=addresses, subnets=subnets)
 
 
 def _identity(identity: AzureIdentity, instance: Instance, tenant: str) -> AzureIdentity:

@@ -40,9 +40,14 @@ class AzurePages(Pages):
         extended = asked.get("extended", "").lower() == "true"
         if not extended and f"{path}/".startswith(f"{EXTENDED}/"):
             return Refusal.NOT_FOUND
+        if extended and path == INSTANCE:
+            form = f"{form} {_EXTENDED}"
+        made = self._made.get((path, form))
+        if made is not None:
+            return made.answer
         if form == "json" and not isinstance(self.node(path), Mapping | list):
             return _NOT_JSON
-        return self.page(path, f"{form} {_EXTENDED}" if extended else form).answer
+        return self.page(path, form).answer
 
     def form(self, path: str, node: object, form: str) -> Reply:
         """Make ``json`` or ``text`` of the part at ``path``."""

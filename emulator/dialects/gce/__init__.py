@@ -9,17 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 
-import msgspec
-
 from emulator.core.message import Reply
 from emulator.core.policy import DEFAULTS, Area, Closed, ForbidHeader, RequireHeader, Rule
 from emulator.core.refusal import Refusal
 from emulator.dialects.base import Dialect, Hint, later
 from emulator.dialects.gce.names import GUEST_ATTRIBUTES, ROOT, TREE
 from emulator.dialects.gce.section import Gce, GcePolicy
-from emulator.model.instance import Instance
-
-_SWITCH = "enable-guest-attributes"
 
 _HEADERS = (
     ("Metadata-Flavor", "Google"),
@@ -94,17 +89,6 @@ def _areas(policy: GcePolicy) -> tuple[Area, ...]:
     )
 
 
-def _settle(policy: GcePolicy, _names: frozenset[str], instance: Instance) -> GcePolicy:
-    """Let the attribute choose for who did not, as Google does."""
-    if policy.guest_attributes != "auto":
-        return policy
-    section = instance.sections.get("gce") or Gce()
-    assert isinstance(section, Gce)  # noqa: S101 - so its dialect declares it
-    said = section.project_attributes | instance.meta | section.attributes
-    on = said.get(_SWITCH, "").upper() == "TRUE"
-    return msgspec.structs.replace(policy, guest_attributes="enabled" if on else "disabled")
-
-
 DIALECT = Dialect(
     name="gce",
     summary="Google's metadata server: the whole tree, waiting for changes, service accounts",
@@ -112,8 +96,9 @@ DIALECT = Dialect(
     leaves=later("emulator.dialects.gce.documents", "leaves"),
     policy=GcePolicy,
     section=Gce,
-    settle=_settle,
+    settle=later("emulator.dialects.gce.attributes", "settle"),
     rules=later("emulator.dialects.gce.rules", "mistakes"),
+    written=True,
     hosts=("metadata.google.internal", "metadata"),
     hint=Hint(product="Google Compute Engine"),
     example=f"{TREE}/instance/hostname",

@@ -25,10 +25,9 @@ def leaves(view: View) -> Iterator[Leaf]:
     known = facts(view.instance, section)
     named = list(_named(known))
     yield Leaf(paths=("/",), area="gce-root", body=b"computeMetadata/\n", type=TEXT, joins=True)
-    yield Leaf(paths=(ROOT,), area="gce", body=b"v1/\n", type=TEXT)
     yield from _accounts(view.instance, section, known)
     yield Leaf(
-        paths=(TREE,),
+        paths=(ROOT,),
         area="gce",
         template="tree.json",
         pages=GcePages,

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from base64 import b64encode
 from ipaddress import ip_interface
 
 import msgspec
 from msgspec.structs import replace
 
+from emulator.dialects.gce.attributes import attributes
 from emulator.dialects.gce.section import Gce
 from emulator.model.accounts import GoogleAccount
-from emulator.model.instance import Content, Instance
+from emulator.model.instance import Instance
 from emulator.model.links import Card, cards
 
-_KEY = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
 _MTU = 1460
 _DNS = "169.254.169.254"
@@ -67,27 +66,6 @@ def facts(instance: Instance, section: Gce) -> Facts:
         accounts=_accounts(section, number),
         nics=tuple(_nic(card, instance) for card in cards(instance)),
     )
-
-
-def attributes(instance: Instance, section: Gce) -> dict[str, str]:
-    """Give the machine's attributes: what the section says goes before what is made of others."""
-    found = {name: text for name, text in instance.meta.items() if _KEY.fullmatch(name)}
-    keys = [key.key for key in instance.public_keys if key.type == "ssh"]
-    if keys:
-        found["ssh-keys"] = "\n".join(f"{section.ssh_user}:{key}" for key in keys)
-    if instance.user_data is not None:
-        found |= _user_data(instance.user_data)
-    found |= section.attributes
-    return dict(sorted(found.items()))
-
-
-def _user_data(content: Content) -> dict[str, str]:
-    """Give user data as an attribute, which is text: anything else is base64 and said to be."""
-    try:
-        return {"user-data": content.data.decode()}
-    except UnicodeDecodeError:
-        encoded = b64encode(content.data).decode()
-        return {"user-data": encoded, "user-data-encoding": "base64"}
 
 
 def _accounts(section: Gce, number: int) -> dict[str, GoogleAccount]:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from emulator.dialects.base import Policy
+from emulator.dialects.gce.names import KEY
 from emulator.model.accounts import GoogleAccount
 from emulator.model.instance import Label, Text
 from emulator.model.network import Value
@@ -15,7 +16,7 @@ from emulator.model.network import Value
 Key = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z0-9_-]{1,128}$",
+        pattern=f"^{KEY}$",
         extra={"allowed": "1 to 128 letters, digits, '_' and '-'"},
     ),
 ]
