@@ -6,10 +6,8 @@ capability to touch the machine's clock.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from emulator.boot.images.build import privilege
-from tests.support import cloudinit_source
+from tests.support import google_agent
 from tests.support.crawl import ROOT, Crawl, crawl
 from tests.support.guest import ED25519, RSA
 
@@ -32,10 +29,6 @@ pytestmark = [
 ]
 
 SCRIPT = Path(__file__).with_name("guest_agent.py")
-# Debian 12 and the current release have the same version of it.
-SUITE = cloudinit_source.SUITES["current"]
-PACKAGES = ("google-guest-agent", "openssh-client", "passwd")
-UNNEEDED = ("/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*")
 V1 = "/computeMetadata/v1"
 POLL = f"GET {V1}//?recursive=true&alt=json&wait_for_change=true&timeout_sec=60&last_etag="
 KINDS = ["ecdsa-sha2-nistp256", "ssh-ed25519", "ssh-rsa"]
@@ -54,19 +47,7 @@ def described(*keys: str) -> str:
 
 @pytest.fixture(scope="module")
 def archive() -> Path:
-    """Make a small Debian with the agent, once."""
-    key = hashlib.sha256("\n".join((*PACKAGES, *UNNEEDED)).encode()).hexdigest()[:12]
-    return cloudinit_source._once(f"guest-agent-{SUITE}-{key}", make) / "root.tar"
-
-
-def make(folder: Path) -> None:
-    command = ["mmdebstrap", "--quiet", f"--mode={privilege().mode}", "--variant=essential"]
-    command += [f"--include={','.join(PACKAGES)}"]
-    command += [f"--dpkgopt=path-exclude={path}" for path in UNNEEDED]
-    done = subprocess.run(
-        [*command, SUITE, str(folder / "root.tar")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    return google_agent.archive()
 
 
 def run(

@@ -62,9 +62,10 @@ def test_texts_that_were_given_do_not_change_later(written: Written) -> None:
 def test_only_what_changes_something_counts(written: Written) -> None:
     for name, value, changes in (
         ("a", "1", 1),
-        ("a", "1", 2),
-        ("b", None, 2),
-        ("b", "x" * (MOST_CHARACTERS + 1), 2),
+        ("a", "1", 1),
+        ("b", None, 1),
+        ("b", "x" * (MOST_CHARACTERS + 1), 1),
+        ("a", "2", 2),
         ("a", None, 3),
     ):
         written.write(name, value)
@@ -152,8 +153,8 @@ class Model(RuleBasedStateMachine):
             expected = Refusal.BAD_BODY
         assert self.written.write(name, value) is expected
         if expected is None:
+            self.changes += self.kept != texts
             self.kept = texts
-            self.changes += 1
 
     @invariant()
     def is_what_the_model_says(self) -> None:
