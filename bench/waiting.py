@@ -203,9 +203,15 @@ async def _serve(machine: Machine, port: int, waiters: int) -> None:
     """Serve one machine to more connections than a listener takes by itself."""
     most = waiters + 64
     descriptors.allow(2 * most)
-    limits = Limits(connections=most, connections_of_one=most, idle_seconds=600.0)
+    limits = Limits(
+        connections=most,
+        connections_of_one=most,
+        waiting=most,
+        waiting_of_one=most,
+        idle_seconds=600.0,
+    )
     fleet = Fleet([machine], sole=True, proxies=Proxies(frozenset(), b""))
-    front = Front(Hub(fleet, SYSTEM, None), "")
+    front = Front(Hub(fleet, SYSTEM, None, limits=limits), "")
     Listener(Endpoint(host="127.0.0.1", port=port), front, limits, places=front.places)
     await asyncio.Event().wait()
 
