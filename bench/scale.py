@@ -33,8 +33,9 @@ from emulator.runtime.session_key import SessionKey
 from emulator.runtime.sockets import Endpoint
 from emulator.runtime.state import State
 from emulator.server.backing import backing
-from emulator.server.delegate import Front, Hub
+from emulator.server.delegate import Front
 from emulator.server.fleet import Fleet
+from emulator.server.hub import Hub
 from emulator.server.listeners import Listener
 from emulator.server.machine import Machine
 from emulator.server.proxy import Proxies

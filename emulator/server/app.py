@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from emulator.core.message import Reply
 from emulator.dialects import DOORS, VOCABULARY, gives_tokens
 from emulator.errors import ConfigError, Problem, StartError
 from emulator.model.config import DEFAULT_LISTEN, ServeConfig
@@ -24,11 +25,10 @@ from emulator.runtime.session_key import SessionKey
 from emulator.runtime.sockets import Endpoint, inherited, parse
 from emulator.runtime.state import State, default_directory
 from emulator.runtime.tasks import spawn
-from emulator.server import guests
 from emulator.server.backing import backing
-from emulator.server.delegate import Hub
 from emulator.server.doors import Doors
 from emulator.server.fleet import plain
+from emulator.server.hub import Hub
 from emulator.server.lastgood import LastGood
 from emulator.server.listeners import Listener
 from emulator.server.operator import Operator, Page, Readiness, check_exposure
@@ -198,7 +198,7 @@ class Server:
         pages: dict[str, Page] = {
             "/healthz": self._readiness.health,
             "/readyz": self._readiness.page,
-            guests.PATH: lambda: guests.page(self.hub.fleet.machines),
+            "/guests": self._guests,
             **self._tokens.pages(),
         }
         self.operator = Listener(endpoint, Operator(pages), config.limits, tls)
@@ -206,6 +206,11 @@ class Server:
         if self.operator.url and not config.issuer_url:
             # So that who follows a token's `iss` finds discovery there.
             self._tokens.issue_as(self.operator.url)
+
+    def _guests(self) -> Reply:
+        from emulator.server import guests  # noqa: PLC0415  few operators ask
+
+        return guests.page(self.hub.fleet.machines)
 
     async def _drain(self) -> None:
         """Take nothing new, let what is under way finish for a while, end the rest."""

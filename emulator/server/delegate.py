@@ -6,7 +6,6 @@ import asyncio
 import logging
 import sys
 from collections.abc import Awaitable
-from email.utils import formatdate
 
 from msgspec.structs import replace
 from tornado.http1connection import HTTP1Connection
@@ -22,83 +21,19 @@ from tornado.httputil import (
 from emulator.core.message import Answer, Done, Outcome, Request, Wait, build
 from emulator.core.paths import split_target
 from emulator.core.policy import CompiledArea, Refusal
-from emulator.core.snapshot import OFF, Decision, Snapshot
+from emulator.core.snapshot import OFF, Decision
 from emulator.errors import ConfigError, ImdsError
-from emulator.model.config import Limits
-from emulator.observe.access import Observation, Observer, bounded
-from emulator.ports import Ports
+from emulator.observe.access import Observation, bounded
 from emulator.runtime.sockets import limit_hops
 from emulator.runtime.tasks import spawn
-from emulator.server.fleet import Fleet
 from emulator.server.hanging import Hanging
+from emulator.server.hub import Hub
 from emulator.server.listeners import Heard, Places, peer_of
 from emulator.server.machine import Machine
 
 _log = logging.getLogger("imds")
 
 _LARGE = 16 << 10
-_LIMITS = Limits()
-
-
-class Hub:
-    """What every connection shares; a reload puts another ``fleet`` in its place."""
-
-    def __init__(
-        self,
-        fleet: Fleet,
-        ports: Ports,
-        observer: Observer | None,
-        anyone: Snapshot | None = None,
-        limits: Limits = _LIMITS,
-    ) -> None:
-        """Serve ``fleet``, and ``anyone``'s answers to strangers; tell ``observer`` of each.
-
-        Of ``limits``, those on waiting requests are the hub's.
-        """
-        self.fleet = fleet
-        self.waiting = 0
-        self._limits = limits
-        self.anyone = anyone
-        self.ports = ports
-        self.observer = observer
-        self._busy = 0
-        self._quiet = asyncio.Event()
-        self._second = 0
-        self._date = b""
-
-    def take(self, fleet: Fleet) -> None:
-        """Serve ``fleet`` from now on; who waits for a machine waits for it in there."""
-        old, self.fleet = self.fleet, fleet
-        old.hand_over(fleet)
-
-    def crowded(self, machine: Machine) -> bool:
-        """Say whether there is no place for another request that waits for ``machine``."""
-        full = self.waiting >= self._limits.waiting
-        return full or machine.waiters >= self._limits.waiting_of_one
-
-    def began(self) -> None:
-        """Count a request whose answer is due."""
-        self._busy += 1
-
-    def ended(self) -> None:
-        """Count one that was answered, or whose guest hung up."""
-        self._busy -= 1
-        if not self._busy:
-            self._quiet.set()
-
-    async def quiet(self) -> None:
-        """Wait until no answer is due."""
-        while self._busy:
-            self._quiet.clear()
-            await self._quiet.wait()
-
-    def date(self) -> bytes:
-        """Give the ``Date`` header line of this second."""
-        now = int(self.ports.wall())
-        if now != self._second:
-            self._second = now
-            self._date = f"Date: {formatdate(now, usegmt=True)}\r\n".encode()
-        return self._date
 
 
 class Front(HTTPServerConnectionDelegate):

@@ -8,7 +8,8 @@ from emulator.errors import StartError
 from emulator.model.config import Limits
 from emulator.runtime.sockets import Endpoint
 from emulator.runtime.tasks import spawn
-from emulator.server.delegate import Front, Hub
+from emulator.server.delegate import Front
+from emulator.server.hub import Hub
 from emulator.server.listeners import Listener
 
 # A socket that could not be had is tried again at every so many looks: each try knocks on what is

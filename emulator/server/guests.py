@@ -9,8 +9,6 @@ import msgspec
 from emulator.core.message import JSON, Reply
 from emulator.server.machine import Machine
 
-PATH = "/guests"
-
 
 def page(machines: Iterable[Machine]) -> Reply:
     """Give, for each machine of which there is something to tell, what it is.

@@ -17,8 +17,9 @@ from emulator.core.message import ServiceToken
 from emulator.errors import ConfigError, Problem, TokenUnavailable
 from emulator.model.instance import Instance
 from emulator.observe.access import Observation
-from emulator.server.delegate import Front, Hub
+from emulator.server.delegate import Front
 from emulator.server.fleet import Fleet
+from emulator.server.hub import Hub
 from emulator.server.machine import Machine
 from emulator.server.proxy import Proxies
 from tests.server.support import Bench

@@ -19,9 +19,10 @@ from emulator.errors import ConfigError, Problem
 from emulator.model.config import Limits
 from emulator.observe.access import Observation
 from emulator.runtime.sockets import Endpoint
-from emulator.server.delegate import Front, Hub
+from emulator.server.delegate import Front
 from emulator.server.fleet import Fleet
 from emulator.server.hanging import Hanging
+from emulator.server.hub import Hub
 from emulator.server.listeners import Listener
 from emulator.server.machine import Machine
 from emulator.server.proxy import Proxies

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from emulator.model.config import Limits
 from emulator.runtime.sockets import Endpoint
-from emulator.server.delegate import Front, Hub
+from emulator.server.delegate import Front
 from emulator.server.fleet import Fleet
+from emulator.server.hub import Hub
 from emulator.server.listeners import Listener
 from emulator.server.proxy import Proxies
 from tests.server.hops import Node, ip
