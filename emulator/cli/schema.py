@@ -16,11 +16,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print the reference page (Markdown) instead: docs/instance.md",
     )
+    parser.add_argument(
+        "--annotations",
+        action="store_true",
+        help="print the reference page of a pod's annotations instead: docs/annotations.md",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the JSON Schema, or the reference page."""
-    print(page() if options.reference else text(), end="")
+    """Print the JSON Schema, or a reference page."""
+    if options.annotations:
+        print(annotation_page(), end="")
+    else:
+        print(page() if options.reference else text(), end="")
     return 0
 
 
@@ -34,8 +42,14 @@ def text() -> str:
 
 
 def page() -> str:
-    """Give the reference page."""
+    """Give the reference page of the description."""
     from emulator.model.reference import reference  # noqa: PLC0415
-    from emulator.sources.annotations import reference as annotations  # noqa: PLC0415
 
-    return f"{reference(VOCABULARY)}\n{annotations(VOCABULARY)}"
+    return reference(VOCABULARY)
+
+
+def annotation_page() -> str:
+    """Give the reference page of the annotations."""
+    from emulator.sources.reference import reference  # noqa: PLC0415
+
+    return reference(VOCABULARY)

@@ -42,6 +42,13 @@ VOCABULARY = Vocabulary(
     },
     default=("openstack", "kubevirt"),
     rules={name: dialect.rules for name, dialect in DIALECTS.items()},
+    personas={
+        "default": ("openstack", "kubevirt"),
+        "nocloud": ("nocloud", "kubevirt"),
+        "aws": ("ec2", "kubevirt"),
+        "gcp": ("gce", "kubevirt"),
+        "azure": ("azure", "kubevirt"),
+    },
 )
 
 

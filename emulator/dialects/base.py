@@ -111,6 +111,9 @@ def _no_rules(_instance: Instance) -> Iterable[Mistake]:
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """A metadata dialect.
 
+    ``hint`` is how a stock guest finds it, ``settable`` the same for hypervisors that let one
+    machine have its own serial, asset tag and UUID only (KubeVirt), if it differs.
+
     ``areas`` gives its rules for a policy (a pure function: equal policies share the result),
     ``leaves`` its documents, in the order of its listings. ``brings`` names companions that its
     clients need, ``replaces`` those that are not served beside it. ``example`` is a path worth
@@ -137,6 +140,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     policy: type[Policy] = Policy
     section: type[msgspec.Struct] | None = None
     hint: Hint = Hint()
+    settable: Hint | None = None
     brings: tuple[str, ...] = ()
     replaces: tuple[str, ...] = ()
     settle: Callable[[Any, frozenset[str], Instance], Any] = _settled

@@ -28,6 +28,8 @@ Every other field has the default below, the same on every host and after every 
 allowed. `imds-emulator schema` prints a JSON Schema for editors: save it beside the description
 and start that with `# yaml-language-server: $schema=./schema.json`.
 
+A VM of KubeVirt is described by [annotations](annotations.md) instead, which become these fields.
+
 ## Spellings
 
 - Numbers, `on`/`off`, `yes`/`no` and `true`/`false` are not text: quote them where text is wanted.

@@ -1,12 +1,12 @@
 """All ``imds.kubevirt.io/...`` annotations: the one table that reads, checks and documents them.
 
-An annotation is one text. Each row says how it is spelled, and which field of the instance it
-becomes; types and limits are the field's own, so they stand in ``model.instance`` alone.
+An annotation is one text. Each row says how it is spelled, and what it becomes: a field of the
+instance, or a wish to admission and sidecar. Types, limits and defaults are those of that field,
+so they stand in ``model.instance`` and ``sources.wishes`` alone.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import cast
 
@@ -14,155 +14,199 @@ import msgspec
 
 from emulator.errors import ConfigError, Problem
 from emulator.model.decode import MAX_PROBLEMS, suggestion
-from emulator.model.document import Node, Unfit, Value, describe, quoted
+from emulator.model.document import Node, Unfit, quoted
 from emulator.model.vocabulary import Vocabulary
-from emulator.sources.compose import compose
+from emulator.sources.spelled import READ, like
 
 PREFIX = "imds.kubevirt.io/"
 
-# How JSON escapes what lies beyond 16 bits (RFC 8259, 7), which YAML does not know.
-_SURROGATES = re.compile(
-    r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE
-)
+Found = Mapping[str, tuple[int, str]]
+"""Annotations: the line of each, and its text."""
 
-Spelling = Callable[[Node, str], Node]
+Step = Callable[[Node], None]
 
 
 class Annotation(msgspec.Struct, frozen=True):
-    """One row: ``field`` is the dotted path in the instance, empty if it is not the instance's.
+    """One row.
 
-    ``spelling`` names a row of ``SPELLINGS``; ``help`` says what it is for, and for whom.
+    ``spelling`` names a row of ``spelled.SPELLINGS``. ``field`` is the dotted path in the
+    instance, ``wish`` a field of ``Wishes``; what has neither says something of the pod. ``help``
+    says what it is for where its field does not.
     """
 
     name: str
-    field: str
     spelling: str
-    help: str
+    field: str = ""
+    wish: str = ""
+    help: str = ""
+
+
+def _wish(name: str, spelling: str, wish: str = "") -> Annotation:
+    return Annotation(name, spelling, wish=wish or name.replace("-", "_"))
 
 
 ANNOTATIONS: tuple[Annotation, ...] = (
-    Annotation("name", "name", "text", "Name of the machine; by default from KubeVirt's labels."),
-    Annotation("namespace", "namespace", "text", "Namespace; the pod's own wins where known."),
+    _wish("enabled", "flag"),
+    _wish("persona", "text"),
+    Annotation("dialects", "dialects", "dialects", help="The dialects it sees, with policies."),
+    Annotation("imdsv2", "text", "dialects.ec2.tokens"),
+    Annotation("hop-limit", "yaml", "dialects.ec2.hop_limit"),
+    Annotation("name", "text", "name", help="Name of the machine; by default KubeVirt's."),
+    Annotation("namespace", "text", "namespace", help="Namespace; the pod's own wins."),
     Annotation(
-        "service-account",
-        "service_account",
+        "service-account", "text", "service_account", help="ServiceAccount; the pod's own wins."
+    ),
+    Annotation("hostname", "text", "hostname"),
+    Annotation(
+        "uuid",
         "text",
-        "ServiceAccount; the pod's own wins likewise.",
+        "uuid",
+        help="UUID; admission sets it to `firmware.uuid`, so that guests find the one they have.",
     ),
-    Annotation("hostname", "hostname", "text", "Host name or FQDN."),
-    Annotation("uuid", "uuid", "text", "UUID; KubeVirt's `firmware.uuid` if both are to agree."),
-    Annotation("project", "project", "text", "Project or tenant id."),
-    Annotation("region", "placement.region", "text", "Region."),
-    Annotation("availability-zone", "placement.zone", "text", "Availability zone."),
-    Annotation("instance-type", "type", "text", "Instance type (flavor)."),
-    Annotation("image", "image", "text", "Name or id of the image it was made from."),
-    Annotation("launch-index", "launch_index", "yaml", "Place among those launched together."),
-    Annotation("public-keys", "public_keys", "lines", "Keys for logging in, one on each line."),
-    Annotation("tags", "tags", "pairs", "Free tags."),
-    Annotation("meta", "meta", "pairs", "Free metadata that clients act upon."),
-    Annotation("security-groups", "security_groups", "list", "Names of its security groups."),
-    Annotation("interfaces", "interfaces", "yaml", "Network interfaces, as in a description."),
-    Annotation("network-data", "interfaces", "yaml", "Another name for `interfaces`."),
-    Annotation("user-data", "user_data", "content", "User data as text."),
+    Annotation("project", "text", "project"),
+    Annotation("region", "text", "placement.region"),
+    Annotation("availability-zone", "text", "placement.zone"),
+    Annotation("instance-type", "text", "type"),
+    Annotation("image", "text", "image"),
+    Annotation("launch-index", "yaml", "launch_index"),
+    Annotation("public-keys", "lines", "public_keys", help="Keys for logging in."),
+    Annotation("tags", "pairs", "tags"),
+    Annotation("meta", "pairs", "meta"),
+    Annotation("security-groups", "list", "security_groups"),
+    Annotation("interfaces", "yaml", "interfaces"),
+    Annotation("network-data", "yaml", "interfaces", help="Another name for `interfaces`."),
+    Annotation("user-data", "content", "user_data", help="User data as text."),
     Annotation(
-        "user-data-base64", "user_data", "base64", "User data as base64; its bytes (gzip) stay."
+        "user-data-base64", "base64", "user_data", help="User data; its bytes (gzip) stay."
     ),
+    Annotation("user-data-gzip", "gzip", "user_data", help="User data, packed to save room."),
+    _wish("user-data-secret", "text"),
+    _wish("user-data-configmap", "text", "user_data_config_map"),
     Annotation(
-        "template-user-data", "user_data.template", "yaml", "Expand the user data's templates."
+        "template-user-data",
+        "yaml",
+        "user_data.template",
+        help="Expand the user data's templates, wherever it comes from.",
     ),
-    Annotation("vendor-data", "vendor_data", "content", "Vendor data as text."),
-    Annotation("vendor-data-base64", "vendor_data", "base64", "Vendor data as base64."),
-    Annotation("vendor-data2", "vendor_data2", "yaml", "OpenStack's dynamic vendor data."),
-    Annotation("dialects", "dialects", "dialects", "The dialects it sees, perhaps with policies."),
+    Annotation("vendor-data", "content", "vendor_data", help="Vendor data as text."),
+    Annotation("vendor-data-base64", "base64", "vendor_data", help="Vendor data; bytes stay."),
+    Annotation("vendor-data-gzip", "gzip", "vendor_data", help="Vendor data, packed."),
+    _wish("vendor-data-secret", "text"),
+    _wish("vendor-data-configmap", "text", "vendor_data_config_map"),
+    Annotation("vendor-data2", "yaml", "vendor_data2"),
     Annotation(
         "token-audiences",
-        "",
-        "list",
-        "Audiences it may ask tokens for, each the name of a file among the pod's tokens, or "
-        "`file=audience`; by default every file there.",
+        "audiences",
+        help="Audiences it may ask tokens for, each with the name of its token's file if it is to "
+        "have another than the audience's own, and how long it lives (600 seconds or more).",
     ),
-    Annotation("enabled", "", "flag", "For admission: whether the pod gets a metadata service."),
-    Annotation("injected", "", "flag", "From admission: that the pod has got one."),
-    Annotation("bridge-name", "", "text", "For the sidecar: the bridge of the guest's network."),
+    _wish("token-seconds", "yaml"),
+    _wish("templates-configmap", "text", "templates"),
+    _wish("bridge-name", "text", "bridge"),
+    _wish("plumbing", "text"),
+    _wish("access-log", "flag"),
+    _wish("log-level", "text"),
+    Annotation("injected", "flag", help="From admission: that the pod has got its sidecar."),
 )
-
-_HEAD = """\
-## In a pod's annotations
-
-`--podinfo DIR` reads a pod's downward-API volume instead of YAML: KubeVirt copies the annotations
-of a machine's template to its pod. Annotations become the fields above, under the same limits. An
-unknown annotation with this prefix is a mistake; all others are ignored. Nothing else of the pod
-reaches the guest.
-
-| File | Holds |
-|---|---|
-| `annotations`, `labels` | the pod's, as the downward API writes them |
-| `tokens/token` | the ServiceAccount token of the default audience |
-| `tokens/NAME` | a token of another audience: `NAME`, or what `token-audiences` says |
-| `secrets/user-data`, `secrets/vendor-data` | a mounted Secret or ConfigMap, bytes kept |
-"""
-
-SPELLINGS: Mapping[str, str] = {
-    "text": "text as it is",
-    "lines": "one on each line; empty lines and lines starting with # do not count",
-    "list": "separated by commas",
-    "pairs": "a JSON object, or `key=value` separated by commas",
-    "flag": "`true` or `false`",
-    "yaml": "YAML or JSON",
-    "content": "text, served byte for byte",
-    "base64": "base64, line breaks allowed",
-    "dialects": "names separated by commas, or a YAML or JSON mapping of names to policies",
-}
-
-
-def reference(vocabulary: Vocabulary) -> str:
-    """Give the part of the reference page that is about annotations, in Markdown."""
-    rows = [
-        f"| `{PREFIX}{row.name}` | {f'`{row.field}`' if row.field else ''} "
-        f"| {SPELLINGS[row.spelling]} | {row.help} |"
-        for row in table(vocabulary).values()
-    ]
-    return "\n".join(
-        (_HEAD, "| Annotation | Field | Spelling | Meaning |", "|---|---|---|---|", *rows, "")
-    )
 
 
 def table(vocabulary: Vocabulary) -> dict[str, Annotation]:
     """Give all annotations by name, with one for each section that a dialect adds."""
     rows = {row.name: row for row in ANNOTATIONS}
     for name in vocabulary.sections:
-        rows.setdefault(name, Annotation(name, name, "yaml", f"What `{name}` adds."))
+        rows.setdefault(name, Annotation(name, "yaml", name, help=f"What `{name}` adds."))
     return rows
 
 
-def fields(
-    found: Mapping[str, tuple[int, str]], file: str, vocabulary: Vocabulary, root: Node
-) -> list[Problem]:
-    """Add to ``root`` the instance fields that annotations give; return what is wrong with them.
+class Reader:
+    """Reads annotations into an instance's ``fields`` and into ``wishes``, both still nodes.
 
-    ``found`` maps keys to lines of ``file`` and values. Other keys than ours are ignored: they
-    belong to others.
+    ``problems`` are the mistakes so far.
     """
-    problems: list[Problem] = []
-    rows = table(vocabulary)
-    for key, (line, text) in found.items():
-        if not key.startswith(PREFIX) or len(problems) >= MAX_PROBLEMS:
-            continue
-        node = Node(value=text, file=file, line=line, field=key, raw=text)
-        row = rows.get(key.removeprefix(PREFIX))
-        if row is None:
-            near = suggestion(key, [PREFIX + name for name in rows])
-            problems.append(node.problem("an unknown annotation", near))
-            continue
+
+    def __init__(self, vocabulary: Vocabulary, fields: dict[str, Node]) -> None:
+        """Start with the ``fields`` that are known already."""
+        self._vocabulary = vocabulary
+        self._rows = table(vocabulary)
+        self._root = Node(value=fields, file="", line=0)
+        self._policies: list[tuple[Annotation, Node]] = []
+        self.wishes: dict[str, Node] = {}
+        self.problems: list[Problem] = []
+
+    def read(self, found: Found, file: str) -> None:
+        """Take what ``found`` gives, which stands in ``file``.
+
+        Other keys than ours are ignored: they belong to others.
+        """
+        for key, (line, text) in found.items():
+            if key.startswith(PREFIX) and len(self.problems) < MAX_PROBLEMS:
+                node = Node(value=text, file=file, line=line, field=key, raw=text)
+                self._noting(node, self._take)
+        self._noting(self.wishes.get("persona"), self._look_like)
+        for row, node in self._policies:
+            self._noting(node, lambda node, row=row: self._refine(row, node))  # type: ignore[misc]
+
+    def _noting(self, node: Node | None, step: Step) -> None:
+        """Do ``step`` on ``node`` if there is one; what it refuses is noted."""
+        if node is None:
+            return
         try:
-            value = _READ[row.spelling](node, text)
-            if row.field:
-                put(root, row.field, value, key)
+            step(node)
         except Unfit as bad:
-            problems.append(node.problem(bad.found, bad.allowed))
+            self.problems.append(node.problem(bad.found, bad.allowed))
         except ConfigError as error:
-            problems += error.problems
-    return problems
+            self.problems += error.problems
+
+    def _take(self, node: Node) -> None:
+        row = self._rows.get(node.field.removeprefix(PREFIX))
+        if row is None:
+            near = suggestion(node.field, [PREFIX + name for name in self._rows])
+            raise Unfit("an unknown annotation", near)
+        value = READ[row.spelling](node, node.raw)
+        if row.wish:
+            self.wishes[row.wish] = value
+        elif row.field.startswith("dialects."):
+            self._policies.append((row, value))
+        elif row.field:
+            put(self._root, row.field, value, node.field)
+
+    def _look_like(self, node: Node) -> None:
+        """Give the persona's dialects, unless the owner chooses them one by one."""
+        names = self._vocabulary.personas.get(node.raw)
+        if names is None:
+            allowed = f"one of {', '.join(sorted(self._vocabulary.personas))}"
+            raise Unfit(quoted(node.raw), allowed)
+        mapping(self._root).setdefault("dialects", like(node, [like(node, n) for n in names]))
+
+    def _refine(self, row: Annotation, node: Node) -> None:
+        """Put a choice about a dialect beside those in ``dialects``."""
+        _, dialect, choice = row.field.split(".")
+        policies = self._named()
+        if policies is None:
+            return
+        policy = policies.get(dialect)
+        if policy is None or policy.value is False:
+            raise Unfit(
+                f"{node.field} for a machine without the dialect {dialect}",
+                f"{dialect} among {PREFIX}dialects, or a {PREFIX}persona that has it",
+            )
+        if not isinstance(policy.value, dict):
+            policy = policies[dialect] = like(node, {})
+        if choice in mapping(policy):
+            raise Unfit(f"{node.field} beside {choice} in {PREFIX}dialects", "one of the two")
+        mapping(policy)[choice] = node
+
+    def _named(self) -> dict[str, Node] | None:
+        """Give the chosen dialects with their policies; None if they are broken anyway."""
+        chosen = mapping(self._root).get("dialects")
+        if chosen is None:
+            return {}
+        if isinstance(chosen.value, list):
+            names = [item.value for item in chosen.value if isinstance(item.value, str)]
+            if len(set(names)) < len(chosen.value):
+                return None
+            chosen.value = dict(zip(names, chosen.value, strict=True))
+        return chosen.value if isinstance(chosen.value, dict) else None
 
 
 def put(root: Node, field: str, value: Node, key: str) -> None:
@@ -173,92 +217,16 @@ def put(root: Node, field: str, value: Node, key: str) -> None:
     """
     *above, last = field.split(".")
     for name in above:
-        root = _mapping(root).setdefault(name, _like(value, {}))
-    inside = _mapping(root)
+        root = mapping(root).setdefault(name, like(value, {}))
+    inside = mapping(root)
     before = inside.get(last)
-    if last == "user_data" and before is not None and set(_mapping(before)) == {"template"}:
-        _mapping(value).update(_mapping(before))
+    if last == "user_data" and before is not None and set(mapping(before)) == {"template"}:
+        mapping(value).update(mapping(before))
     elif before is not None:
         raise Unfit(f"{key} beside {before.field}", "one of the two")
     inside[last] = value
 
 
-def _mapping(node: Node) -> dict[str, Node]:
-    return cast("dict[str, Node]", node.value)  # rows with dotted fields have mappings above
-
-
-def _like(node: Node, value: Value) -> Node:
-    raw = value if isinstance(value, str) else node.raw
-    return Node(value=value, file=node.file, line=node.line, field=node.field, raw=raw)
-
-
-def _text(node: Node, _text: str) -> Node:
-    return node
-
-
-def _lines(node: Node, text: str) -> Node:
-    lines = (line.strip() for line in text.splitlines())
-    return _like(node, [_like(node, x) for x in lines if x and not x.startswith("#")])
-
-
-def _list(node: Node, text: str) -> Node:
-    parts = (part.strip() for part in text.split(","))
-    return _like(node, [_like(node, part) for part in parts if part])
-
-
-def _pairs(node: Node, text: str) -> Node:
-    if text.lstrip().startswith("{"):
-        return _yaml(node, text)
-    pairs: dict[str, Node] = {}
-    for part in filter(None, map(str.strip, text.split(","))):
-        key, equals, value = part.partition("=")
-        if not equals or key in pairs:
-            found = f"{quoted(key)} again" if equals else quoted(part)
-            raise Unfit(found, "a JSON object, or key=value,... with each key once")
-        pairs[key] = _like(node, value)
-        pairs[key].field = f"{node.field}.{key}"
-    return _like(node, pairs)
-
-
-def _flag(node: Node, text: str) -> Node:
-    words = {"true": True, "false": False}
-    if text not in words:
-        raise Unfit(describe(node), "true or false")
-    return _like(node, words[text])
-
-
-def _yaml(node: Node, text: str) -> Node:
-    if text.lstrip()[:1] in {"{", "["}:
-        text = _SURROGATES.sub(_joined, text)
-    return compose(text, node.file, node.line, node.field)
-
-
-def _joined(pair: re.Match[str]) -> str:
-    high, low = int(pair[2], 16) & 0x3FF, int(pair[3], 16) & 0x3FF
-    return f"{pair[1]}\\U{0x10000 + (high << 10 | low):08x}"
-
-
-def _content(node: Node, _text: str) -> Node:
-    return _like(node, {"text": node})
-
-
-def _base64(node: Node, _text: str) -> Node:
-    return _like(node, {"base64": node})
-
-
-def _dialects(node: Node, text: str) -> Node:
-    composed = _yaml(node, text)
-    return _list(node, text) if isinstance(composed.value, str) else composed
-
-
-_READ: Mapping[str, Spelling] = {
-    "text": _text,
-    "lines": _lines,
-    "list": _list,
-    "pairs": _pairs,
-    "flag": _flag,
-    "yaml": _yaml,
-    "content": _content,
-    "base64": _base64,
-    "dialects": _dialects,
-}
+def mapping(node: Node) -> dict[str, Node]:
+    """Give the value of a node that is known to hold a mapping."""
+    return cast("dict[str, Node]", node.value)

@@ -7,6 +7,9 @@ of Go's ``strconv.Quote``.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+
+import msgspec
 
 from emulator.errors import Problem
 from emulator.model.decode import MAX_PROBLEMS
@@ -42,6 +45,12 @@ def parse(data: bytes, file: str, problems: list[Problem]) -> dict[str, tuple[in
             problems.append(Problem(file, number, key, again, "each key once"))
         found[key] = number, value
     return found
+
+
+def write(values: Mapping[str, str]) -> bytes:
+    """Give a file that ``parse`` reads: of what may be escaped, JSON escapes less than Go."""
+    lines = (key.encode() + b"=" + msgspec.json.encode(values[key]) for key in sorted(values))
+    return b"".join(line + b"\n" for line in lines)
 
 
 def _entry(line: bytes) -> tuple[str, str]:

@@ -14,17 +14,18 @@ Nothing else of the pod reaches the guest, neither its name, nor its addresses, 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from typing import Protocol
 
 from emulator.errors import ConfigError, Problem
 from emulator.model.build import Built, build
 from emulator.model.decode import Outside
 from emulator.model.document import Node, Unfit, Value, quoted
 from emulator.model.vocabulary import Vocabulary
-from emulator.sources.annotations import PREFIX, fields, put
+from emulator.sources.annotations import PREFIX, Found, Reader, put
+from emulator.sources.audiences import FILE_NAME
+from emulator.sources.audiences import parse as parse_audiences
 from emulator.sources.downward import parse
-from emulator.sources.files import Files
 
 MAX_BYTES = 4 << 20
 """Kubernetes allows 256 KiB of annotations, which quoting may make several times longer."""
@@ -36,14 +37,21 @@ _SECRETS = {
     "user_data": ("user-data", "userdata"),
     "vendor_data": ("vendor-data", "vendordata"),
 }
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TRUE_OF_POD = {"IMDS_NAMESPACE": "namespace", "IMDS_SA_NAME": "service_account"}
 
-Found = Mapping[str, tuple[int, str]]
+
+class Folder(Protocol):
+    """Reads a pod's folder, or what stands for one."""
+
+    def read(self, path: str, limit: int) -> bytes:
+        """Give the bytes of a file of at most ``limit`` bytes; raise ``Unfit``."""
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """Give the names in ``folder``, none if it is not there."""
 
 
 def read_pod(
-    folder: str, vocabulary: Vocabulary, files: Files, environment: Mapping[str, str]
+    folder: str, vocabulary: Vocabulary, files: Folder, environment: Mapping[str, str]
 ) -> Built:
     """Give the instance in ``folder``; raise ``ConfigError`` with every problem.
 
@@ -53,7 +61,9 @@ def read_pod(
     """
     pod = _Pod(folder.rstrip("/") or "/", files, environment)
     found = pod.parsed("annotations", needed=True)
-    pod.problems += fields(found, pod.root.file, vocabulary, pod.root)
+    reader = Reader(vocabulary, pod.fields)
+    reader.read(found, pod.root.file)
+    pod.problems += reader.problems
     pod.identity(found)
     pod.secrets()
     pod.tokens(found)
@@ -70,15 +80,15 @@ def read_pod(
 class _Pod:
     """The document that is put together from a pod's folder."""
 
-    def __init__(self, folder: str, files: Files, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: str, files: Folder, environment: Mapping[str, str]) -> None:
         self._folder = folder
         self._files = files
         self._environment = environment
         self._mounted: list[str] = []
         self._tokens: list[str] = []
         self.problems: list[Problem] = []
-        self._fields: dict[str, Node] = {}
-        self.root = Node(value=self._fields, file=f"{folder}/annotations", line=0)
+        self.fields: dict[str, Node] = {}
+        self.root = Node(value=self.fields, file=f"{folder}/annotations", line=0)
 
     def read(self, path: str, limit: int) -> bytes:
         """Read a mounted Secret; who writes annotations must not read the sidecar's files."""
@@ -90,7 +100,7 @@ class _Pod:
         """Find a mounted Secret by its name; for the same reason nothing else."""
         if path in self._tokens:
             return path
-        if not _FILE_NAME.fullmatch(path):
+        if not FILE_NAME.fullmatch(path):
             raise Unfit(f"the file {quoted(path)}", "the name of a file in the pod's secrets")
         return f"{self._folder}/secrets/{path}"
 
@@ -108,11 +118,11 @@ class _Pod:
         """Fill in who the machine is, from its pod."""
         for variable, field in _TRUE_OF_POD.items():
             if self._environment.get(variable):
-                self._fields[field] = self._variable(variable)
-        if "name" in self._fields:
+                self.fields[field] = self._variable(variable)
+        if "name" in self.fields:
             return
         if self._environment.get("IMDS_VM_NAME"):
-            self._fields["name"] = self._variable("IMDS_VM_NAME")
+            self.fields["name"] = self._variable("IMDS_VM_NAME")
             return
         labels = self.parsed("labels", needed=False)
         for key in NAME_LABELS:
@@ -120,11 +130,11 @@ class _Pod:
                 if key in found:
                     line, name = found[key]
                     file = f"{self._folder}/{kind}"
-                    self._fields["name"] = Node(value=name, file=file, line=line, field=key)
+                    self.fields["name"] = Node(value=name, file=file, line=line, field=key)
                     return
         allowed = f"the machine's name here or in the label {' or '.join(NAME_LABELS)}"
         self.problems.append(self.root.problem("nothing", allowed, f"{PREFIX}name"))
-        self._fields["name"] = self._node("unnamed", "")
+        self.fields["name"] = self._node("unnamed", "")
 
     def secrets(self) -> None:
         """Take user data and vendor data from a mounted Secret."""
@@ -153,16 +163,15 @@ class _Pod:
         line = 0
         if key in annotations:
             line, text = annotations[key]
-            parts = (part.strip().partition("=") for part in text.split(",") if part.strip())
-            named = {name.strip(): (audience or name).strip() for name, _, audience in parts}
+            try:
+                named = {one.file: one.audience for one in parse_audiences(text)}
+            except Unfit:
+                named = {}  # said where the annotation was read
         entries = [self._token("", default, line)]
-        for name, audience in named.items():
-            if _FILE_NAME.fullmatch(name):
-                entries.append(self._token(audience, f"{folder}/{name}", line))
-            else:
-                allowed = "the name of a file in the pod's tokens, or file=audience"
-                self.problems.append(self._node("", key, line).problem(quoted(name), allowed))
-        self._fields["tokens"] = self._node(entries, key, line)
+        entries += [
+            self._token(audience, f"{folder}/{name}", line) for name, audience in named.items()
+        ]
+        self.fields["tokens"] = self._node(entries, key, line)
 
     def _token(self, audience: str, file: str, line: int) -> Node:
         key = f"{PREFIX}token-audiences"

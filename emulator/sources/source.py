@@ -12,8 +12,6 @@ from emulator.model.vocabulary import Vocabulary
 from emulator.ports import SYSTEM, Ports
 from emulator.sources.entry import Entry, duplicates, read_entry
 from emulator.sources.files import Files, state
-from emulator.sources.podinfo import read_pod
-from emulator.sources.yaml_file import read_file
 
 Reader = Callable[[str, Files], Built]
 
@@ -102,6 +100,7 @@ class Source:
 
 def open_path(path: str, vocabulary: Vocabulary, ports: Ports = SYSTEM) -> Source:
     """Give the source at ``path``: a YAML file, or a folder of them."""
+    from emulator.sources.yaml_file import read_file  # noqa: PLC0415  a pod has none
 
     def read(file: str, files: Files) -> Built:
         return read_file(file, vocabulary, files)
@@ -116,6 +115,7 @@ def open_pod(
     environment: Mapping[str, str] | None = None,
 ) -> Source:
     """Give the source at ``folder``, a pod's downward-API volume (see ``podinfo``)."""
+    from emulator.sources.podinfo import read_pod  # noqa: PLC0415  most servers have no pod
 
     def read(path: str, files: Files) -> Built:
         return read_pod(path, vocabulary, files, environment or {})

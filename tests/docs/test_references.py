@@ -5,9 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from emulator.cli.reference import markdown
+from emulator.cli.schema import annotation_page
 
 
 def test_the_command_reference_is_not_stale() -> None:
     assert Path("docs/cli.md").read_text() == markdown(), (
         "run: python -m emulator.cli.reference > docs/cli.md"
+    )
+
+
+def test_the_annotations_reference_is_not_stale() -> None:
+    assert Path("docs/annotations.md").read_text() == annotation_page(), (
+        "run: imds-emulator schema --annotations > docs/annotations.md"
     )

@@ -20,8 +20,10 @@ from emulator.model.instance import Instance, Token
 from emulator.model.vocabulary import Vocabulary
 from emulator.ports import SYSTEM
 from emulator.sources import load_podinfo, open_pod, podinfo
-from emulator.sources.annotations import ANNOTATIONS, PREFIX, SPELLINGS, reference
+from emulator.sources.annotations import ANNOTATIONS, PREFIX
 from emulator.sources.files import Files
+from emulator.sources.reference import reference
+from emulator.sources.spelled import SPELLINGS
 from tests.sources.test_downward import go_quote
 
 ED = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIPcBdqH5cXdihQwcRxTJbx2DXXY4+emi2j5IRikl7sn"
@@ -181,16 +183,42 @@ def test_tokens_are_files_named_for_their_audience(pod: Pod) -> None:
     assert [(t.audience, Path(t.file).name) for t in pod.load().tokens] == [
         ("", "token"), ("https://vault.example/x=y", "vault"), ("other", "other"),
     ]  # fmt: skip
-    pod.annotate(token_audiences="../../etc/shadow,a=b,c=b")
+    pod.annotate(token_audiences="https://sts.example/a;7200, token")
+    assert [(t.audience, Path(t.file).name) for t in pod.load().tokens][1:] == [
+        ("https://sts.example/a", "audience-43cec18c90748382"),
+        ("token", "audience-3c469e9d6c5875d3"),
+    ]
+    pod.annotate(token_audiences="a=b,c=b")
     assert pod.problems() == [
-        (
-            'annotations:1: imds.kubevirt.io/token-audiences: found "../../etc/shadow"; '
-            "allowed: the name of a file in the pod's tokens, or file=audience"
-        ),
         (
             'annotations:1: imds.kubevirt.io/token-audiences: found "b" again '
             "(as tokens[1].audience); allowed: each audience once"
         ),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["../../etc/shadow=b", "token=b", "a=", "a;599", "a;4294967297", "a;x", "a;1e3", ";600", "=b"],
+)
+def test_audiences_that_cannot_be(text: str, pod: Pod) -> None:
+    pod.annotate(token_audiences=text)
+    assert pod.problems() == [
+        (
+            f'annotations:1: imds.kubevirt.io/token-audiences: found "{text}"; allowed: audiences '
+            "separated by commas, each [FILE=]AUDIENCE[;SECONDS] with the name of a file and 600 "
+            "to 4294967296 seconds"
+        )
+    ]
+
+
+def test_two_audiences_in_one_file(pod: Pod) -> None:
+    pod.annotate(token_audiences="a=b,a=c")
+    assert pod.problems() == [
+        (
+            'annotations:1: imds.kubevirt.io/token-audiences: found the file "a" again; '
+            "allowed: each file once"
+        )
     ]
 
 
@@ -385,4 +413,4 @@ def test_the_page_documents_each_annotation(vocabulary: Vocabulary) -> None:
     for row in ANNOTATIONS:
         assert f"| `{PREFIX}{row.name}` |" in page
         assert row.spelling in SPELLINGS
-    assert f"| `{PREFIX}beta` | `beta` | YAML or JSON |" in page
+    assert f"| `{PREFIX}beta` | YAML or JSON |" in page

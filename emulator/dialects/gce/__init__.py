@@ -101,5 +101,6 @@ DIALECT = Dialect(
     written=True,
     hosts=("metadata.google.internal", "metadata"),
     hint=Hint(product="Google Compute Engine"),
+    settable=Hint(serial="GoogleCloud-KubeVirt"),
     example=f"{TREE}/instance/hostname",
 )
