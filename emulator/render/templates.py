@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from jinja2 import (
     BaseLoader,
     ChoiceLoader,
+    Environment,
     FileSystemLoader,
     ModuleLoader,
     Template,
@@ -31,18 +32,22 @@ SOURCE = _WHEEL_SOURCE if _WHEEL_SOURCE.is_dir() else _PACKAGE.parent / "templat
 
 
 class Templates:
-    """All templates, those in ``overrides`` (a folder laid out like ``templates/``) first."""
+    """All templates, those in ``overrides`` first.
+
+    That is a folder laid out like ``templates/``, or a flat one: a mounted ConfigMap has no
+    folders, so there ``DIALECT.NAME.j2`` stands for ``DIALECT/NAME.j2``.
+    """
 
     def __init__(self, overrides: str = "") -> None:
         """Raise ``ConfigError`` if ``overrides`` is not a folder."""
         loaders: list[BaseLoader] = []
-        self._own: frozenset[str] = frozenset()
+        self._own: Mapping[str, str] = {}
         self._overrides = overrides
         if overrides:
             if not Path(overrides).is_dir():
                 raise ConfigError(Problem(overrides, 0, "", "no such folder", "a folder"))
-            own = FileSystemLoader(overrides)
-            self._own = frozenset(n for n in own.list_templates() if n.endswith(SUFFIX))
+            own = _Own(overrides)
+            self._own = own.places
             loaders.append(own)
         if _COMPILED.is_dir():
             loaders.append(ModuleLoader(_COMPILED))
@@ -61,7 +66,7 @@ class Templates:
     def render(self, dialect: str, name: str, variables: dict[str, object]) -> bytes:
         """Render template ``name`` of ``dialect``; raise ``ConfigError`` saying where it fails."""
         path = f"{dialect}/{name}{SUFFIX}"
-        place = str(Path(self._overrides, path)) if path in self._own else f"templates/{path}"
+        place = self._own.get(path, f"templates/{path}")
         try:
             return _output(self._environment.get_template(path), variables)
         except Exception as error:
@@ -86,6 +91,29 @@ class Templates:
         strange = sorted({name.partition("/")[0] for name in self._own} - set(dialects))
         if strange:
             raise ConfigError(*(Problem(self._overrides, 0, "", n, allowed) for n in strange))
+
+
+class _Own(BaseLoader):
+    """The owner's templates, ``places`` by dialect and name; looked for when it is made."""
+
+    def __init__(self, folder: str) -> None:
+        self.places: dict[str, str] = {}
+        for name in FileSystemLoader(folder).list_templates():
+            # The kubelet's own folders (``..data``): what is in them has a link outside.
+            if name.endswith(SUFFIX) and not name.startswith(".."):
+                dialect, dot, rest = name.partition(".")
+                flat = "/" not in name and dot and rest != SUFFIX[1:]
+                self.places[f"{dialect}/{rest}" if flat else name] = str(Path(folder, name))
+
+    def get_source(
+        self, environment: Environment, template: str
+    ) -> tuple[str, str | None, Callable[[], bool] | None]:
+        """Give the text and the file of ``template`` (called by Jinja)."""
+        del environment
+        place = self.places.get(template)
+        if place is None:
+            raise TemplateNotFound(template)
+        return Path(place).read_text("utf-8"), place, None
 
 
 def _output(template: Template, variables: dict[str, object]) -> bytes:

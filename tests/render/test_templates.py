@@ -41,6 +41,25 @@ def test_what_the_owner_adds_is_named(own: Path) -> None:
     assert Templates(str(own)).added("nocloud") == []
 
 
+def test_a_config_map_has_no_folders(tmp_path: Path) -> None:
+    (tmp_path / "..1").mkdir()
+    (tmp_path / "..data").symlink_to("..1")
+    for name in ("openstack.meta_data.json.j2", "ec2_v1.site.j2", "README", "x.j2"):
+        (tmp_path / "..1" / name).write_text("{{ nobody }}" if name == "x.j2" else "mine")
+        (tmp_path / name).symlink_to(f"..data/{name}")
+    templates = Templates(str(tmp_path))
+    assert templates.render("openstack", "meta_data.json", {}) == b"mine"
+    assert (templates.added("openstack"), templates.added("ec2_v1")) == ([], ["site"])
+    with pytest.raises(ConfigError, match=r"found x\.j2; allowed: folders named openstack"):
+        templates.check(["openstack", "ec2_v1"])
+
+
+def test_a_mistake_in_one_names_its_file(tmp_path: Path) -> None:
+    (tmp_path / "openstack.x.j2").write_text("{{ nobody }}")
+    with pytest.raises(ConfigError, match=rf"{tmp_path}/openstack\.x\.j2:1: found a template"):
+        Templates(str(tmp_path)).render("openstack", "x", {})
+
+
 def test_a_folder_that_is_missing_is_said() -> None:
     with pytest.raises(ConfigError, match="no such folder"):
         Templates("/missing")
