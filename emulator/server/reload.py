@@ -50,6 +50,7 @@ class Reloader:
         self._proxies = proxies
         self._last_good = last_good
         self._fingerprint: object = None
+        self._anew = False
         self.problem = ""
 
     def first(self) -> Fleet:
@@ -66,13 +67,16 @@ class Reloader:
 
     def again(self, old: Fleet) -> Fleet | None:
         """Make another fleet if the source changed; None if it did not, or is broken now."""
+        anew = False
         try:
             fingerprint = self._source.fingerprint()
             if fingerprint == self._fingerprint:
                 return None
-            anew, self._fingerprint = self._fingerprint is None, fingerprint
+            self._fingerprint = fingerprint
+            anew, self._anew = self._anew, False
             fleet = self._fleet(self._source.load(), old.machines, anew=anew)
         except Exception as error:  # noqa: BLE001 - whatever it is, the old fleet goes on
+            self._anew = self._anew or anew
             self._report(error)
             return None
         self.problem = ""
@@ -80,8 +84,9 @@ class Reloader:
         return fleet
 
     def forget(self) -> None:
-        """Have the next ``again`` read the source and render everything anew (SIGHUP)."""
+        """Have ``again`` read the source, and render everything anew once that can be read."""
         self._fingerprint = None
+        self._anew = True
 
     def _kept(self) -> Fleet | None:
         kept = self._last_good.load() if self._last_good else None

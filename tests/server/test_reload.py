@@ -158,6 +158,25 @@ def test_sighup_reads_again_whatever_the_fingerprint(bench: Bench, one: Instance
     assert second.machines[0] is not first.machines[0]
 
 
+def test_what_was_to_be_rendered_anew_is_when_the_source_can_be_read(
+    bench: Bench, one: Instance
+) -> None:
+    source = FakeSource(one)
+    made = reloader(source, bench)
+    before = made.first()
+    made.forget()
+    source.change(one, broken=True)
+    assert made.again(before) is None
+    source.change(one)
+    after = made.again(before)
+    assert after is not None
+    assert after.machines[0] is not before.machines[0]
+    source.change(one)
+    again = made.again(after)
+    assert again is not None
+    assert again.machines[0] is after.machines[0]
+
+
 def test_a_broken_start_stops(bench: Bench) -> None:
     source = FakeSource()
     source.change(broken=True)
