@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     key = SessionKey(SYSTEM, state)
     tokens = Tokens(SYSTEM, state)
     signer = Signer(SYSTEM, state)
-    renderer = Renderer(Templates(options.templates), SYSTEM, signer.seal)
+    renderer = Renderer(Templates(options.templates), SYSTEM, signer.seal, signer.attests)
     shared = backing(SYSTEM, state, tokens, renderer, key, seal=signer.seal)
     machine = Machine(instance, shared)
     if options.path is None:

@@ -55,10 +55,16 @@ class Hint(msgspec.Struct, frozen=True, kw_only=True):
     uuid_prefix: str = ""
 
 
+def anybody(_namespace: str) -> bool:
+    """Attest every namespace, as where a key speaks for all."""
+    return True
+
+
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """What a dialect may look at: the machine, its choices, today (``YYYY-MM-DD``), its events.
 
-    ``written`` is what the guest itself has said, by name.
+    ``written`` is what the guest itself has said, by name. ``attests`` says whether there is a key
+    whose signature speaks for a namespace.
     """
 
     instance: Instance
@@ -67,6 +73,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     today: str = ""
     occurrences: tuple[Occurrence, ...] = ()
     written: Mapping[str, str] = MappingProxyType({})
+    attests: Callable[[str], bool] = anybody
 
 
 class Leaf(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +84,8 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True):
     ``tree`` the template gives a JSON object whose nested keys become leaves below each path;
     values are strings, numbers, or null for absent. Listings show it if ``listed``, and
     those above a directory in ``hidden`` do not show that one. ``newline`` ends a JSON document
-    with one. With ``seal`` the path gives a signature of the document, in that form.
+    with one. With ``seal`` the path gives a signature of the document, in that form; as
+    ``certificate`` it gives what verifies one.
 
     With ``pages`` the template gives a JSON document each of whose parts has a path below the only
     one of ``paths``, in the area with the longest prefix of it. What ``joins`` is served together

@@ -1,8 +1,9 @@
 """The KubeVirt-native dialect: ServiceAccount tokens and the machine's own description.
 
 ``/v1/token`` and ``/v1/identity`` are those of kubevirt-imds byte for byte (contract 6.1);
-``/v1/instance`` and the plain-text leaves below ``/imds/v1``, fit for systemd-imdsd (contract 8),
-are additions in its spirit: same header, same error form.
+``/v1/instance``, the attested documents below ``/v1/identity`` and the plain-text leaves below
+``/imds/v1``, fit for systemd-imdsd (contract 8), are additions in its spirit: same header, same
+error form.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from urllib.parse import parse_qs
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
-from emulator.core.message import JSON, Reply, Request, Services
+from emulator.core.message import JSON, TEXT, Reply, Request, Services
 from emulator.core.paths import normalise
 from emulator.core.policy import Area, ForbidHeader, Refusal, RequireHeader, Session
 from emulator.core.session_endpoint import METHODS, SessionEndpoint
@@ -27,6 +29,8 @@ from emulator.model.links import local_addresses, public_addresses
 
 _ROOT = "/imds/v1"
 _TOKENS_AT = "/v1/api/token"
+_ATTESTED_AT = "/v1/identity"
+_CHAIN = "application/pem-certificate-chain"  # RFC 8555, 9.1
 
 # What Go's encoder makes of a time.Time that was never set; kubevirt-imds sends it for a token
 # whose end it cannot read.
@@ -95,6 +99,12 @@ _REFUSALS = {
     ),
     Refusal.UNAVAILABLE: _error(500, "token_unavailable", "Failed to read ServiceAccount token"),
 }
+_UNSIGNED = {
+    **_REFUSALS,
+    Refusal.UNAVAILABLE: _error(
+        500, "identity_unavailable", "Failed to sign the identity document"
+    ),
+}
 _RULES = (RequireHeader("Metadata", "true"), ForbidHeader("X-Forwarded-For"))
 
 
@@ -116,6 +126,7 @@ def _areas(policy: KubeVirtPolicy) -> tuple[Area, ...]:
             session=session,
             refusals=_REFUSALS,
         ),
+        Area(name="kubevirt-attested", rules=_RULES, session=session, refusals=_UNSIGNED),
         Area(name="kubevirt-session", methods=METHODS, rules=_RULES, refusals=_REFUSALS),
     )
 
@@ -162,9 +173,21 @@ def _leaves(view: View) -> Iterable[Leaf]:
         live = SessionEndpoint(policy.hop_limit)
         yield Leaf(paths=(_TOKENS_AT,), area="kubevirt-session", live=live)
     yield _document("/v1/identity", "identity", "kubevirt-get")
+    yield from _attested(view)
     yield _document("/v1/instance", "instance", "kubevirt", audiences=audiences)
     yield _document("/v1/instance/schema", "instance-schema", "kubevirt")
     yield from _plain(view)
+
+
+def _attested(view: View) -> Iterable[Leaf]:
+    """Give the identity as one signed document, where there is a key that speaks for it."""
+    if not view.attests(view.instance.namespace):
+        return
+    # A template for JSON by its name: what is signed is the document to the byte.
+    document = _document(f"{_ATTESTED_AT}/document", "document.json", "kubevirt-attested")
+    yield document
+    for form, kind in (("signature", TEXT), ("certificate", _CHAIN)):
+        yield replace(document, paths=(f"{_ATTESTED_AT}/{form}",), type=kind, seal=form)
 
 
 def _document(path: str, template: str, area: str, **variables: object) -> Leaf:

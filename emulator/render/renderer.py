@@ -19,7 +19,7 @@ from emulator.core.snapshot import Compiler, Row, Snapshot
 from emulator.core.timeline import Occurrence
 from emulator.core.tree import Node, directories
 from emulator.dialects import DIALECTS, switched_on
-from emulator.dialects.base import Dialect, Leaf, Policy, View, content_type
+from emulator.dialects.base import Dialect, Leaf, Policy, View, anybody, content_type
 from emulator.errors import ConfigError, Problem
 from emulator.model.instance import Content, File, Instance
 from emulator.ports import Ports
@@ -47,15 +47,22 @@ class Parts:
 class Renderer:
     """Makes snapshots; keeps what machines share."""
 
-    def __init__(self, templates: Templates, ports: Ports, seal: Seal = unsigned) -> None:
+    def __init__(
+        self,
+        templates: Templates,
+        ports: Ports,
+        seal: Seal = unsigned,
+        attests: Callable[[str], bool] = anybody,
+    ) -> None:
         """Render with ``templates``; ``ports`` tells the date, ``seal`` signs what is asked for.
 
-        Raises ``ConfigError``.
+        ``attests`` says for which namespaces it may speak. Raises ``ConfigError``.
         """
         templates.check(DIALECTS)
         self._templates = templates
         self._ports = ports
         self._seal = seal
+        self._attests = attests
         self._areas: dict[tuple[str, msgspec.Struct], Areas] = {}
         self._joined = Joined()
         known = frozenset(
@@ -97,6 +104,7 @@ class Renderer:
                 today=today,
                 occurrences=occurrences,
                 written=written,
+                attests=self._attests,
             )
             compiled = self._compiled_areas(dialect, policy)
             if dialect.written or dialect.name not in made:

@@ -59,17 +59,17 @@ class Server:
         self._again = asyncio.Event()
         state = State(config.state or default_directory(environ))
         self._tokens = Tokens(ports, state, config.issuer_url)
-        self._signer = Signer(ports, state, config.identity_cert, config.identity_key)
-        if config.identity_cert or config.identity_key:
-            # Now, not when a guest asks: a mistake stops the start.
-            _ = self._signer.certificate()
-        given = session_key.read(ports, config.session_key) if config.session_key else b""
+        given = (config.identity_cert, config.identity_key)
+        self._signer = Signer(ports, state, *given, pod=bool(config.podinfo))
+        # Now, not when a guest asks: a mistake stops the start.
+        self._signer.check()
+        key = session_key.read(ports, config.session_key) if config.session_key else b""
         self._backing = backing(
             ports,
             state,
             self._tokens,
             self._renderer(),
-            SessionKey(ports, state, given),
+            SessionKey(ports, state, key),
             seal=self._signer.seal,
             issuer=config.issuer_url,
             processes=config.allow_credential_process,
@@ -124,6 +124,8 @@ class Server:
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        # Who became this server may have held them back, so that none is lost before this.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
         self.start()
         watching = spawn(self._watch(), "watching the source")
         if any(not t.file for m in self.hub.fleet.machines for t in m.instance.tokens):
@@ -150,6 +152,10 @@ class Server:
                 self._readiness.set("watching", "")
 
     async def _take_over(self) -> None:
+        if await asyncio.to_thread(self._signer.refresh):
+            # What was signed is signed anew, and what can be attested may be another.
+            self._reloader.forget()
+        self._readiness.set("identity", self._signer.problem)
         fleet = await asyncio.to_thread(self._reloader.again, self.hub.fleet)
         if fleet is not None:
             self.hub.take(fleet)
@@ -180,7 +186,9 @@ class Server:
             self._readiness.set(cause, "")
 
     def _renderer(self) -> Renderer:
-        return Renderer(Templates(self._config.templates), self._ports, self._signer.seal)
+        signer = self._signer
+        templates = Templates(self._config.templates)
+        return Renderer(templates, self._ports, signer.seal, signer.attests)
 
     async def _prepare(self) -> None:
         try:

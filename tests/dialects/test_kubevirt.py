@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tornado.httputil import HTTPHeaders
 
 from emulator.core.message import Answer, Outcome, Reply, Request, ServiceToken, build
@@ -22,7 +23,7 @@ from emulator.core.paths import split_target
 from emulator.core.policy import Refusal
 from emulator.dialects.base import Policy
 from emulator.dialects.kubevirt import KubeVirtPolicy
-from emulator.errors import TokenUnavailable
+from emulator.errors import StartError, TokenUnavailable
 from emulator.model.derive import complete
 from emulator.model.instance import (
     Bond,
@@ -48,7 +49,15 @@ if TYPE_CHECKING:
     from emulator.ports import Ports
 
 HEADER = {"Metadata": "true"}
-RENDERER = Renderer(Templates(), FakePorts().ports)
+
+
+def mark(form: str, document: bytes) -> bytes:
+    """Stand in for a signature: say of what it is."""
+    return form.encode() + b" of " + document
+
+
+RENDERER = Renderer(Templates(), FakePorts().ports, mark)
+ATTESTED = {f"/v1/identity/{name}" for name in ("document", "signature", "certificate")}
 
 SSH = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO+zkzzxGb0FKfQ5Gd2xKcZ4Ut9GwEfl1iyTbqFTSWWw me"
 
@@ -190,6 +199,10 @@ def least() -> Snapshot:
 
 TEXT = "text/plain; charset=utf-8"
 NO_HEADER = b'{"error":"missing_header","message":"Metadata: true header is required"}\n'
+DOCUMENT = (
+    b'{"version":1,"namespace":"shop","vmName":"web-1","serviceAccountName":"web",'
+    b'"uuid":"0b1c6b3e-6f0e-4c39-9d1a-3f1f0c1a2b3c"}\n'
+)
 FORWARDED = b'{"error":"forwarded_request","message":"X-Forwarded-For header is not allowed"}\n'
 
 
@@ -220,6 +233,26 @@ FORWARDED = b'{"error":"forwarded_request","message":"X-Forwarded-For header is 
             "application/json",
             b'{"namespace":"shop","serviceAccountName":"web","vmName":"web-1"}\n',
         ),
+        (
+            "GET",
+            "/v1/identity/document",
+            HEADER,
+            200,
+            "application/json",
+            DOCUMENT,
+        ),
+        ("GET", "/v1/identity/document", {}, 400, "application/json", NO_HEADER),
+        ("GET", "/v1/identity/signature", {}, 400, "application/json", NO_HEADER),
+        (
+            "GET",
+            "/v1/identity/signature",
+            {**HEADER, "X-Forwarded-For": "10.0.0.1"},
+            400,
+            "application/json",
+            FORWARDED,
+        ),
+        ("POST", "/v1/identity/signature", HEADER, 405, TEXT, b"Method not allowed\n"),
+        ("GET", "/v1/identity/nothing", HEADER, 404, TEXT, b"404 page not found\n"),
         ("GET", "/v1/token", {}, 400, "application/json", NO_HEADER),
         ("GET", "/v1/token", {"Metadata": "True"}, 400, "application/json", NO_HEADER),
         ("GET", "/v1/token", {"Metadata": ""}, 400, "application/json", NO_HEADER),
@@ -277,6 +310,70 @@ def test_a_token_that_cannot_be_had_is_the_areas_to_refuse(full: Snapshot) -> No
     assert answer.body == (
         b'{"error":"token_unavailable","message":"Failed to read ServiceAccount token"}\n'
     )
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_what_is_signed_is_the_document_to_the_byte(full: Snapshot, method: str) -> None:
+    document = ask(full, "/v1/identity/document", method)
+    for form, kind in (
+        ("signature", "text/plain; charset=UTF-8"),
+        ("certificate", "application/pem-certificate-chain"),
+    ):
+        signed = ask(full, f"/v1/identity/{form}", method)
+        assert signed.body == mark(form, document.body)
+        assert header(signed, "Content-Type") == kind
+        assert header(signed, "ETag") is None
+
+
+def test_the_document_differs_with_each_thing_that_it_says(full: Snapshot) -> None:
+    said = ask(full, "/v1/identity/document").body
+    same = replace(FULL, tags={}, hostname="other", session_epoch=3, interfaces=())
+    assert ask(snapshot(same), "/v1/identity/document").body == said
+    for other in (
+        replace(FULL, namespace="bank"),
+        replace(FULL, name="web-2"),
+        replace(FULL, service_account="bank"),
+        replace(FULL, uuid="0b1c6b3e-6f0e-4c39-9d1a-3f1f0c1a2b3d"),
+    ):
+        assert ask(snapshot(other), "/v1/identity/document").body != said
+
+
+def test_what_cannot_be_signed_is_the_areas_to_refuse() -> None:
+    served = Renderer(Templates(), FakePorts().ports).snapshot(complete(FULL))
+    decision, _ = decide(served, "/v1/identity/signature")
+    with pytest.raises(StartError):
+        ask(served, "/v1/identity/signature")
+    answer = decision.area.refusals[Refusal.UNAVAILABLE]
+    assert (answer.status, header(answer, "Content-Type")) == (500, "application/json")
+    assert json.loads(answer.body)["error"] == "identity_unavailable"
+
+
+def test_without_a_key_that_speaks_for_the_namespace_there_is_nothing_attested() -> None:
+    asked: list[str] = []
+
+    def attests(namespace: str) -> bool:
+        asked.append(namespace)
+        return namespace == "bank"
+
+    renderer = Renderer(Templates(), FakePorts().ports, mark, attests)
+    served = renderer.snapshot(complete(FULL))
+    for path in ATTESTED:
+        answer = ask(served, path)
+        assert (answer.status, answer.body) == (404, b"404 page not found\n")
+        assert ask(served, path, headers={}).body == NO_HEADER
+    assert ask(served, "/v1/identity").status == 200
+    served = renderer.snapshot(complete(replace(FULL, namespace="bank")))
+    assert {path: ask(served, path).status for path in ATTESTED} == dict.fromkeys(ATTESTED, 200)
+    # Who has another dialect alone is not told of a certificate that does not matter to it.
+    asked.clear()
+    renderer.snapshot(complete(Instance(name="vm", dialects={"nocloud": Policy()})))
+    assert not asked
+
+
+def test_attested_documents_are_under_session_tokens_where_the_others_are() -> None:
+    policy = KubeVirtPolicy(tokens="required")
+    served = snapshot(replace(FULL, dialects={"kubevirt": policy}))
+    assert {path: ask(served, path).status for path in ATTESTED} == dict.fromkeys(ATTESTED, 401)
 
 
 def test_an_audience_that_is_not_offered_is_answered_with_those_that_are(full: Snapshot) -> None:
@@ -511,7 +608,7 @@ def test_addresses_that_a_machine_asks_from_stand_in_for_undescribed_ones() -> N
 
 def test_machines_without_the_dialect_see_none_of_it() -> None:
     served = snapshot(Instance(name="vm", dialects={"nocloud": Policy()}))
-    for path in ("/v1/token", "/v1/identity", "/v1/instance", "/imds/v1/hostname"):
+    for path in (*ATTESTED, "/v1/token", "/v1/identity", "/v1/instance", "/imds/v1/hostname"):
         assert ask(served, path, headers={}).status == 404
 
 

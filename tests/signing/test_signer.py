@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
-from base64 import b64decode
+from base64 import b64decode, encodebytes
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from emulator.errors import ConfigError, StartError
 from emulator.ports import SYSTEM
 from emulator.runtime.state import State
 from emulator.signing import Signer
-from emulator.signing.pair import generate
+from emulator.signing.authority import Authority, Made, found, generate
 from tests.support.ports import FakePorts
 
 DOCUMENT = b'{\n  "instanceId" : "i-0123456789abcdef0"\n}'
@@ -244,9 +245,126 @@ def test_a_state_folder_that_cannot_be_used_is_said(tmp_path: Path, pem: bytes) 
         Signer(SYSTEM, State(str(tmp_path / "file"))).certificate()
 
 
-def test_the_library_is_not_imported_before_something_is_signed() -> None:
-    code = "import sys, emulator.signing; sys.exit('cryptography' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+LOOKS = """
+import sys
+from emulator.ports import SYSTEM
+from emulator.signing import Signer
+
+signer = Signer(SYSTEM, None, "crt.pem", "key.pem")
+signer.check()
+assert not signer.attests("shop")
+assert not signer.refresh()
+sys.exit("cryptography" in sys.modules)
+"""
+
+
+def test_the_library_is_not_imported_before_something_is_signed(
+    tmp_path: Path, pem: bytes
+) -> None:
+    given(tmp_path, pem, pem)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", LOOKS]
+    assert subprocess.run(command, cwd=tmp_path, env=environment, check=False).returncode == 0
+
+
+def test_a_certificate_is_served_with_those_above_it_and_without_the_key(tmp_path: Path) -> None:
+    authority = found(SYSTEM)
+    made = Authority(authority.certificate, authority.key, SYSTEM.wall()).certify("shop", SYSTEM)
+    # In whatever file they stand.
+    everything = b"Bag Attributes\n" + made.key + made.certificate
+    signer = given(tmp_path, everything, everything)
+    assert signer.seal("certificate", DOCUMENT) == made.certificate
+    assert made.certificate == signer.certificate() + authority.certificate
+    own = Signer(SYSTEM, State(str(tmp_path / "state")))
+    assert own.seal("certificate", DOCUMENT) == own.certificate()
+    assert b"PRIVATE" not in own.certificate()
+
+
+def certified(*namespaces: str) -> list[Made]:
+    made = found(SYSTEM)
+    authority = Authority(made.certificate, made.key, SYSTEM.wall())
+    return [authority.certify(namespace, SYSTEM) for namespace in namespaces]
+
+
+def test_a_given_certificate_attests_the_namespace_that_it_names(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    [shop] = certified("shop")
+    signer = given(tmp_path, shop.certificate, shop.key)
+    assert signer.attests("shop")
+    assert not caplog.messages
+    assert not signer.attests("bank")
+    assert not signer.attests("bank")
+    [said] = caplog.messages
+    assert "does not name bank.namespace.imds-emulator.internal" in said
+
+
+def test_a_certificate_of_its_own_making_attests_all_but_in_a_pod(tmp_path: Path) -> None:
+    state = State(str(tmp_path / "state"))
+    assert Signer(SYSTEM, state).attests("shop")
+    in_pod = Signer(SYSTEM, state, pod=True)
+    assert not in_pod.attests("shop")
+    assert not (tmp_path / "state").exists()
+    # What EC2 signs does not wait for anybody's keys.
+    assert in_pod.seal("rsa2048", DOCUMENT)
+
+
+def test_files_that_change_are_taken_over(tmp_path: Path) -> None:
+    one, other = certified("shop", "bank")
+    signer = given(tmp_path, one.certificate, one.key)
+    signer.check()
+    before = signer.seal("signature", DOCUMENT)
+    assert not signer.refresh()
+    # The same once more, as with each token that the kubelet rotates.
+    (tmp_path / "crt.pem").unlink()
+    given(tmp_path, one.certificate, one.key)
+    assert not signer.refresh()
+    given(tmp_path, other.certificate, other.key)
+    assert signer.refresh()
+    assert not signer.refresh()
+    assert signer.seal("certificate", DOCUMENT) == other.certificate
+    assert signer.seal("signature", DOCUMENT) != before
+    assert signer.attests("bank")
+    assert not signer.attests("shop")
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_broken_files_leave_the_last_good_ones_in_use(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, used: bool
+) -> None:
+    one, other = certified("shop", "bank")
+    signer = given(tmp_path, one.certificate, one.key)
+    signer.check()
+    if used:
+        signer.certificate()
+    (tmp_path / "key.pem").write_bytes(other.key)
+    assert not signer.refresh()
+    assert "the key is not the certificate's" in signer.problem
+    assert not signer.refresh()
+    assert len(caplog.messages) == 1
+    (tmp_path / "crt.pem").unlink()
+    assert not signer.refresh()
+    assert "No such file" in signer.problem
+    assert signer.seal("certificate", DOCUMENT) == one.certificate
+    assert signer.attests("shop")
+    (tmp_path / "crt.pem").write_bytes(other.certificate)
+    assert signer.refresh()
+    assert not signer.problem
+
+
+def test_what_only_the_library_sees_is_said_when_it_signs(tmp_path: Path) -> None:
+    [shop] = certified("shop")
+    # Its last element has a length that cannot be: key and name are still there to be seen.
+    der = bytearray(x509.load_pem_x509_certificate(shop.certificate).public_bytes(Encoding.DER))
+    place = der.index(x509.load_pem_x509_certificate(shop.certificate).signature[:16])
+    der[place - 3] ^= 0xFF
+    bad = b"-----BEGIN CERTIFICATE-----\n" + encodebytes(der) + b"-----END CERTIFICATE-----\n"
+    signer = given(tmp_path, bad, shop.key)
+    signer.check()
+    assert not signer.problem
+    with pytest.raises(ConfigError, match="--identity-cert"):
+        signer.seal("signature", DOCUMENT)
+    assert "--identity-cert" in signer.problem
 
 
 def test_trust_prints_the_certificate(tmp_path: Path) -> None:
