@@ -22,6 +22,8 @@ BROKEN: Final = object()
 MAX_PROBLEMS = 100
 """Nobody reads more at once, and looking for near names takes a millisecond each."""
 
+NEAREST = "(the nearest name)"
+
 type_info = inspect.type_info
 
 
@@ -156,7 +158,7 @@ def suggestion(key: str, known: Iterable[str]) -> str:
 
     names = sorted(known)
     near = get_close_matches(key, names, n=1, cutoff=0.6)
-    return f"{near[0]} (the nearest name)" if near else ", ".join(names) or "nothing here"
+    return f"{near[0]} {NEAREST}" if near else ", ".join(names) or "nothing here"
 
 
 def _text(_d: Decoder, node: Node, kind: inspect.StrType, _path: str, _extra: Extra) -> str:

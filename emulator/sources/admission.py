@@ -12,7 +12,7 @@ from emulator.model.decode import Decoder, Outside, type_info
 from emulator.model.document import Node, Unfit, quoted
 from emulator.model.instance import Instance
 from emulator.model.vocabulary import Vocabulary
-from emulator.sources.annotations import PREFIX, Reader
+from emulator.sources.annotations import ANNOTATIONS, PREFIX, Reader
 from emulator.sources.audiences import Audience, parse
 from emulator.sources.downward import write
 from emulator.sources.podinfo import read_pod
@@ -48,16 +48,15 @@ def described(
     in its value. What is in Secrets and ConfigMaps is not known yet: they count as empty.
     """
     ours = {key: value for key, value in annotations.items() if key.startswith(PREFIX)}
-    reader = Reader(vocabulary, {})
-    reader.read({key: (0, value) for key, value in ours.items()}, FILE)
-    problems = [*reader.problems]
-    wishes = _wishes(reader.wishes, ours, problems)
+    reader = Reader(vocabulary)
     known = {"IMDS_NAMESPACE": namespace, "IMDS_SA_NAME": service_account, "IMDS_VM_NAME": name}
+    problems: list[Problem] = []
+    built = None
     try:
-        built = read_pod(_FOLDER, vocabulary, _Imagined(ours, wishes), known)
+        built = read_pod(_FOLDER, vocabulary, _Imagined(ours), known, reader)
     except ConfigError as error:
         problems += error.problems
-        built = None
+    wishes = _wishes(reader.wishes, ours, problems)
     if problems or built is None:
         told = [_of_annotation(problem, reader.wishes) for problem in problems]
         raise ConfigError(*dict.fromkeys(told))
@@ -107,11 +106,12 @@ def _audiences(text: str) -> tuple[Audience, ...]:
 class _Imagined:
     """The folder that the pod will have."""
 
-    def __init__(self, annotations: Mapping[str, str], wishes: Wishes) -> None:
+    def __init__(self, annotations: Mapping[str, str]) -> None:
         """Hold these annotations, and empty files where Secrets and ConfigMaps are mounted."""
         self._files = {f"{_FOLDER}/annotations": write(annotations)}
+        wishes = {row.wish for row in ANNOTATIONS if annotations.get(PREFIX + row.name)}
         for name, sources in _CONTENTS.items():
-            if any(getattr(wishes, source) for source in sources):
+            if wishes.intersection(sources):
                 self._files[f"{_FOLDER}/secrets/{name}"] = b""
 
     def read(self, path: str, limit: int) -> bytes:

@@ -7,13 +7,13 @@ so they stand in ``model.instance`` and ``sources.wishes`` alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import cast
 
 import msgspec
 
 from emulator.errors import ConfigError, Problem
-from emulator.model.decode import MAX_PROBLEMS, suggestion
+from emulator.model.decode import MAX_PROBLEMS, NEAREST, suggestion
 from emulator.model.document import Node, Unfit, quoted
 from emulator.model.vocabulary import Vocabulary
 from emulator.sources.spelled import READ, like
@@ -118,17 +118,25 @@ def table(vocabulary: Vocabulary) -> dict[str, Annotation]:
     return rows
 
 
+def known(key: str, rows: Collection[str]) -> str:
+    """Say which of ``rows`` the unknown annotation ``key`` may be: the nearest, or any."""
+    # Without the prefix, which all share: with it any two would be near.
+    said = suggestion(key.removeprefix(PREFIX), rows)
+    return f"{PREFIX}{said}" if said.endswith(NEAREST) else f"{PREFIX} with one of {said}"
+
+
 class Reader:
     """Reads annotations into an instance's ``fields`` and into ``wishes``, both still nodes.
 
     ``problems`` are the mistakes so far.
     """
 
-    def __init__(self, vocabulary: Vocabulary, fields: dict[str, Node]) -> None:
-        """Start with the ``fields`` that are known already."""
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        """Start with nothing read."""
         self._vocabulary = vocabulary
         self._rows = table(vocabulary)
-        self._root = Node(value=fields, file="", line=0)
+        self.fields: dict[str, Node] = {}
+        self._root = Node(value=self.fields, file="", line=0)
         self._policies: list[tuple[Annotation, Node]] = []
         self.wishes: dict[str, Node] = {}
         self.problems: list[Problem] = []
@@ -160,8 +168,7 @@ class Reader:
     def _take(self, node: Node) -> None:
         row = self._rows.get(node.field.removeprefix(PREFIX))
         if row is None:
-            near = suggestion(node.field, [PREFIX + name for name in self._rows])
-            raise Unfit("an unknown annotation", near)
+            raise Unfit("an unknown annotation", known(node.field, self._rows))
         value = READ[row.spelling](node, node.raw)
         if row.wish:
             self.wishes[row.wish] = value

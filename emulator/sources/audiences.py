@@ -41,10 +41,11 @@ def parse(text: str) -> tuple[Audience, ...]:
     hash.
     """
     found = tuple(_one(part.strip()) for part in text.split(",") if part.strip())
-    files = [one.file for one in found]
+    files: set[str] = set()
     for one in found:
-        if files.count(one.file) > 1:
+        if one.file in files:
             raise Unfit(f"the file {quoted(one.file)} again", "each file once")
+        files.add(one.file)
     return found
 
 

@@ -51,17 +51,23 @@ class Folder(Protocol):
 
 
 def read_pod(
-    folder: str, vocabulary: Vocabulary, files: Folder, environment: Mapping[str, str]
+    folder: str,
+    vocabulary: Vocabulary,
+    files: Folder,
+    environment: Mapping[str, str],
+    reader: Reader | None = None,
 ) -> Built:
     """Give the instance in ``folder``; raise ``ConfigError`` with every problem.
+
+    A new ``reader`` of annotations may be given, to have what else they say from it afterwards.
 
     ``environment`` may hold what kubevirt-imds takes from there: ``IMDS_NAMESPACE`` and
     ``IMDS_SA_NAME``, which win over annotations since the pod cannot be wrong about itself,
     ``IMDS_VM_NAME`` and ``IMDS_TOKEN_PATH``, which are defaults.
     """
-    pod = _Pod(folder.rstrip("/") or "/", files, environment)
+    reader = reader or Reader(vocabulary)
+    pod = _Pod(folder.rstrip("/") or "/", files, environment, reader.fields)
     found = pod.parsed("annotations", needed=True)
-    reader = Reader(vocabulary, pod.fields)
     reader.read(found, pod.root.file)
     pod.problems += reader.problems
     pod.identity(found)
@@ -80,15 +86,21 @@ def read_pod(
 class _Pod:
     """The document that is put together from a pod's folder."""
 
-    def __init__(self, folder: str, files: Folder, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: str,
+        files: Folder,
+        environment: Mapping[str, str],
+        fields: dict[str, Node],
+    ) -> None:
         self._folder = folder
         self._files = files
         self._environment = environment
         self._mounted: list[str] = []
         self._tokens: list[str] = []
         self.problems: list[Problem] = []
-        self.fields: dict[str, Node] = {}
-        self.root = Node(value=self.fields, file=f"{folder}/annotations", line=0)
+        self.fields = fields
+        self.root = Node(value=fields, file=f"{folder}/annotations", line=0)
 
     def read(self, path: str, limit: int) -> bytes:
         """Read a mounted Secret; who writes annotations must not read the sidecar's files."""

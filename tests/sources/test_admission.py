@@ -150,14 +150,19 @@ OFF = (
         ),
         (
             {"tag": "a=b", "enabled": "yes"},
-            ["tag: found an unknown annotation; allowed: tags (the nearest name)",
-             'enabled: found "yes"; allowed: true or false'],
+            ['enabled: found "yes"; allowed: true or false',
+             "tag: found an unknown annotation; allowed: tags (the nearest name)"],
         ),
     ],
 )  # fmt: skip
 def test_mistakes_name_the_annotation(annotations: dict[str, str], expected: list[str]) -> None:
     found = problems(**{key.replace("-", "_"): value for key, value in annotations.items()})
     assert found == [line.replace("secrets: ", "user-data-secret: ") for line in expected]
+
+
+def test_an_annotation_that_is_near_to_none() -> None:
+    [said] = problems(colour="red")
+    assert said.startswith("colour: found an unknown annotation; allowed:  with one of access-log")
 
 
 def test_packed_user_data_is_unpacked() -> None:

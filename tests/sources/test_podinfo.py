@@ -300,7 +300,7 @@ def test_annotations_cannot_name_the_sidecars_files(pod: Pod) -> None:
     assert vm.user_data is not None
     assert vm.user_data.data == b'{"file": "/etc/shadow"}'
     with pytest.raises(Unfit, match="/etc/shadow"):
-        podinfo._Pod(str(pod.folder), Files(SYSTEM), {}).read("/etc/shadow", 1 << 20)
+        podinfo._Pod(str(pod.folder), Files(SYSTEM), {}, {}).read("/etc/shadow", 1 << 20)
 
 
 def test_two_annotations_for_one_field(pod: Pod) -> None:
