@@ -1,0 +1,1 @@
+"""The admission webhooks: what a VM's annotations become in Kubernetes and KubeVirt."""
