@@ -71,32 +71,35 @@ def _starters(folder: Path, *, wheel: bool) -> dict[str, Starter]:
 
     starters = {BARE: bare, CHECKOUT: ours(OURS)}
     if wheel:
-        starters[WHEEL] = ours([str(_installed_wheel(folder) / "imds-emulator")])
+        starters[WHEEL] = ours([str(installed_wheel(folder) / "imds-emulator")])
     return starters
 
 
-def _installed_wheel(folder: Path) -> Path:
-    """Build the wheel and install it as a user would; give the folder of its commands."""
+def installed_wheel(folder: Path, *further: str) -> Path:
+    """Build the wheel and install it as a user would; give the folder of its commands.
+
+    ``further`` are packages of its extras.
+    """
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory"]
     subprocess.run([*build, str(folder)], cwd=ROOT, check=True, capture_output=True)
     [wheel] = folder.glob("*.whl")
     target = folder / "venv"
     venv.create(target, symlinks=True)
     [site] = target.glob("lib/python*/site-packages")
-    _link_dependencies(site)
+    _link_dependencies(site, *further)
     pip = [sys.executable, "-m", "pip", "--python", str(target / "bin/python"), "install"]
     install = [*pip, "--no-deps", "--no-index", str(wheel)]
     subprocess.run(install, check=True, capture_output=True)
     return target / "bin"
 
 
-def _link_dependencies(site: Path) -> None:
+def _link_dependencies(site: Path, *further: str) -> None:
     """Link what the product depends on, and nothing else, from this environment to ``site``.
 
     What happens to be installed beside it changes what it loads: msgspec, for one, takes
     ``typing_extensions`` when it is there.
     """
-    names, done = ["imds-emulator"], set[str]()
+    names, done = ["imds-emulator", *further], set[str]()
     while names:
         name = names.pop()
         if name not in done:

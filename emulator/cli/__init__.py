@@ -17,6 +17,9 @@ COMMANDS = {
     "render": "show what a guest would see",
     "check": "check descriptions and name every mistake",
     "schema": "print the JSON Schema of a description",
+    "sidecar": "serve the guest of the pod that it runs in",
+    "webhook": "complete and check annotated VMs for a Kubernetes API server",
+    "keys": "print the keys of a Kubernetes namespace as a Secret",
     "trust": "print the certificate that verifies identity documents",
     "password": "show the password ciphertext that a guest posted",
 }

@@ -30,7 +30,7 @@ def from_packages(missing: list[str]) -> Gap | None:
     if not missing:
         return None
     line = apt.install_line(missing)
-    return Gap(("guest", "client"), f"packages are missing; as root, run: {line}")
+    return Gap(("guest", "client", "namespace"), f"packages are missing; as root, run: {line}")
 
 
 def from_namespaces(refusing: str | None) -> Gap | None:

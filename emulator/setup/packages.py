@@ -26,10 +26,16 @@ PACKAGES = (
     Package("fdisk", "partitions the images (sfdisk)"),
     Package("mtools", "fills the images' EFI partition"),
     Package("amazon-ec2-utils", "a client of EC2's tree (ec2-metadata)", tests_only=True),
+    Package("buildah", "builds the container image", tests_only=True),
+    Package("catatonit", "holds a pod's namespaces (podman's pause program)", tests_only=True),
     Package("curl", "runs the examples of README and docs", tests_only=True),
     Package("iproute2", "builds the tests' network namespaces", tests_only=True),
+    Package("jq", "runs the guests' commands in docs", tests_only=True),
     Package("mount", "puts small file systems into them", tests_only=True),
+    Package("nftables", "loads the sidecar's rules, and KubeVirt's, there", tests_only=True),
     Package("openssl", "makes certificates that are not ours", tests_only=True),
+    Package("podman", "runs the container image, alone and in a pod", tests_only=True),
+    Package("runc", "starts podman's containers", tests_only=True),
 )
 
 

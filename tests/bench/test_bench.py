@@ -74,3 +74,11 @@ def test_crawl() -> None:
     lines = printed("crawl", "--rounds", "1", "--releases", "current")
     share = rf"{SPREAD} %"
     row(lines, "cloud-init of current", r"\d+", SPREAD, SPREAD, share, SPREAD, SPREAD, share)
+
+
+@pytest.mark.namespace
+def test_sidecar() -> None:
+    lines = printed("sidecar", "--rounds", "2")
+    for name in ("start to waiting", "tap to first answer"):
+        row(lines, name, SPREAD, SPREAD, SPREAD)
+    assert lines[-2].startswith("1000 VMs: ")

@@ -52,7 +52,7 @@ def test_missing_packages_are_named_with_the_line() -> None:
     assert gaps.from_packages([]) is None
     gap = gaps.from_packages(["mmdebstrap", "ovmf"])
     assert gap is not None
-    assert gap.markers == ("guest", "client")
+    assert gap.markers == ("guest", "client", "namespace")
     assert gap.reason.endswith(
         "as root, run: apt-get install --yes --no-install-recommends mmdebstrap ovmf"
     )
