@@ -144,6 +144,9 @@ def _dialect(path: str, kind: type[msgspec.Struct]) -> Iterator[str]:
         return
     yield f"### `{path}`\n\n{summary(kind)}\n"
     yield _table(kind, seen)
-    for inner in list(seen.values()):
+    done: set[str] = set()
+    while left := [name for name in seen if name not in done]:
+        done.add(left[0])
+        inner = seen[left[0]]
         yield f"#### {inner.__name__}\n\n{summary(inner)}\n"
-        yield _table(inner, {})
+        yield _table(inner, seen)
