@@ -17,9 +17,9 @@ from emulator.core.message import JSON, TEXT, Outcome, Reply, Request, Services
 from emulator.core.policy import DEFAULTS, Area, Refusal
 from emulator.core.tree import Listing
 from emulator.dialects.base import Dialect, Hint, Leaf, Policy, View, eras
-from emulator.errors import ConfigError, Problem
 from emulator.model.instance import Instance
 from emulator.model.links import Subnet, links, name_servers
+from emulator.model.mistake import Mistake
 
 VERSIONS = (
     "2012-08-10",
@@ -145,14 +145,17 @@ def _content_path(index: int) -> str:
 
 
 def _vendor_text(instance: Instance) -> str:
+    return "" if instance.vendor_data is None else instance.vendor_data.data.decode()
+
+
+def _mistakes(instance: Instance) -> Iterator[Mistake]:
+    """Find vendor data that no JSON can carry."""
     try:
-        return "" if instance.vendor_data is None else instance.vendor_data.data.decode()
+        _vendor_text(instance)
     except UnicodeDecodeError as error:
+        found = f"bytes that are no text ({error.reason})"
         allowed = "UTF-8 text with the dialect openstack, whose JSON carries nothing else"
-        problem = Problem(
-            instance.name, 0, "vendor_data", f"bytes that are no text ({error.reason})", allowed
-        )
-        raise ConfigError(problem) from error
+        yield Mistake("vendor_data", found, allowed)
 
 
 def _network_facts(instance: Instance) -> dict[str, object]:
@@ -203,6 +206,7 @@ DIALECT = Dialect(
     policy=OpenStackPolicy,
     hint=Hint(asset="OpenStack Nova"),
     brings=("ec2_v1",),
+    rules=_mistakes,
     example="/openstack/latest/meta_data.json",
     extra=("/openstack/latest/",),
     extra_area="openstack",

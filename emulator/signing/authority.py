@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from emulator.model.kubernetes import LABEL
 from emulator.ports import Ports
 from emulator.signing.glance import BITS, FOREIGN, host
 from emulator.signing.pair import private
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     SigningKey = RSAPrivateKey | EllipticCurvePrivateKey
 
-NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-"""What Kubernetes takes as a namespace's name (RFC 1123, a label)."""
+NAMESPACE = re.compile(LABEL)
+"""What Kubernetes takes as a namespace's name."""
 
 _COMMON_NAME = "imds-emulator instance identity"
 _AUTHORITY = "imds-emulator namespaces"

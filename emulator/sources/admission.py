@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import cast
 
 import msgspec
 
 from emulator.errors import ConfigError, Problem
-from emulator.model.decode import Decoder, Outside, type_info
+from emulator.model.decode import MAX_PROBLEMS, Decoder, Outside, type_info
 from emulator.model.document import Node, Unfit, quoted
 from emulator.model.instance import Instance
 from emulator.model.vocabulary import Vocabulary
-from emulator.sources.annotations import ANNOTATIONS, PREFIX, Reader
+from emulator.sources.annotations import ANNOTATIONS, PREFIX, Reader, stranger, table
 from emulator.sources.audiences import Audience, parse
 from emulator.sources.downward import write
 from emulator.sources.podinfo import read_pod
@@ -47,10 +47,15 @@ def described(
     Raises ``ConfigError`` with every mistake; the ``field`` of each is the annotation, and where
     in its value. What is in Secrets and ConfigMaps is not known yet: they count as empty.
     """
+    rows = table(vocabulary)
     ours = {key: value for key, value in annotations.items() if key.startswith(PREFIX)}
+    strange = [key for key in ours if key.removeprefix(PREFIX) not in rows]
+    problems = [_stranger(key, rows) for key in strange[:MAX_PROBLEMS]]
+    # In a VM's template Kubernetes does not check keys: what is no name may be no line in a file.
+    for key in strange:
+        del ours[key]
     reader = Reader(vocabulary)
     known = {"IMDS_NAMESPACE": namespace, "IMDS_SA_NAME": service_account, "IMDS_VM_NAME": name}
-    problems: list[Problem] = []
     built = None
     try:
         built = read_pod(_FOLDER, vocabulary, _Imagined(ours), known, reader)
@@ -71,6 +76,11 @@ def wanted(annotations: Mapping[str, str]) -> bool:
 def concerned(annotations: Mapping[str, str]) -> bool:
     """Say whether any of these annotations is ours, rightly spelled or not."""
     return any(key.startswith(PREFIX) for key in annotations)
+
+
+def _stranger(key: str, rows: Collection[str]) -> Problem:
+    bad = stranger(key, rows)
+    return Problem(FILE, 0, key, bad.found, bad.allowed)
 
 
 def _wishes(nodes: dict[str, Node], ours: Mapping[str, str], problems: list[Problem]) -> Wishes:

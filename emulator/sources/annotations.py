@@ -118,11 +118,12 @@ def table(vocabulary: Vocabulary) -> dict[str, Annotation]:
     return rows
 
 
-def known(key: str, rows: Collection[str]) -> str:
-    """Say which of ``rows`` the unknown annotation ``key`` may be: the nearest, or any."""
+def stranger(key: str, rows: Collection[str]) -> Unfit:
+    """Refuse the annotation ``key``, which is none of ``rows``: it may be the nearest, or any."""
     # Without the prefix, which all share: with it any two would be near.
     said = suggestion(key.removeprefix(PREFIX), rows)
-    return f"{PREFIX}{said}" if said.endswith(NEAREST) else f"{PREFIX} with one of {said}"
+    known = f"{PREFIX}{said}" if said.endswith(NEAREST) else f"{PREFIX} with one of {said}"
+    return Unfit("an unknown annotation", known)
 
 
 class Reader:
@@ -168,7 +169,7 @@ class Reader:
     def _take(self, node: Node) -> None:
         row = self._rows.get(node.field.removeprefix(PREFIX))
         if row is None:
-            raise Unfit("an unknown annotation", known(node.field, self._rows))
+            raise stranger(node.field, self._rows)
         value = READ[row.spelling](node, node.raw)
         if row.wish:
             self.wishes[row.wish] = value

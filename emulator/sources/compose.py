@@ -76,13 +76,13 @@ class _Open(msgspec.Struct):
         self.key = None
 
 
-def compose(text: str, file: str, line: int = 0, field: str = "") -> Node:
-    """Give the document in ``text``, which came from ``file``.
+def compose(text: str, file: str, line: int = 0, field: str = "", most: int = MAX_NODES) -> Node:
+    """Give the document in ``text``, which came from ``file`` and holds at most ``most`` values.
 
     With ``line`` the whole text stands on that line of the file, as an annotation's value does;
     ``field`` is the path of its root. Raises ``ConfigError`` with every problem.
     """
-    composer = _Composer(file, line, field)
+    composer = _Composer(file, line, field, most)
     try:
         composer.run(text)
     except Unfit as bad:
@@ -102,8 +102,9 @@ def compose(text: str, file: str, line: int = 0, field: str = "") -> Node:
 class _Composer:
     """The state of reading one document."""
 
-    def __init__(self, file: str, line: int, field: str) -> None:
+    def __init__(self, file: str, line: int, field: str, most: int) -> None:
         self._file = file
+        self._most = most
         self._fixed = line
         self._field = field
         self._line = line or 1
@@ -139,8 +140,8 @@ class _Composer:
     def _node(self, value: Value, raw: str = "") -> Node:
         allowed = "a smaller document (an alias counts as what it repeats)"
         self._count += 1
-        if self._count > MAX_NODES:
-            raise Unfit(f"more than {MAX_NODES} values", allowed)
+        if self._count > self._most:
+            raise Unfit(f"more than {self._most} values", allowed)
         self._size += len(raw)
         if self._size > MAX_TEXT:
             raise Unfit(f"more than {MAX_TEXT} characters", allowed)

@@ -30,8 +30,17 @@ from emulator.sources.downward import parse
 MAX_BYTES = 4 << 20
 """Kubernetes allows 256 KiB of annotations, which quoting may make several times longer."""
 
-NAME_LABELS = ("vm.kubevirt.io/name", "kubevirt.io/domain")
-"""Where KubeVirt writes the machine's name: since 1.7, and before (contract 6.2)."""
+NAMES = (
+    ("annotations", "kubevirt.io/domain"),
+    ("labels", "vmi.kubevirt.io/id"),
+    ("labels", "kubevirt.io/domain"),
+    ("labels", "vm.kubevirt.io/name"),
+)
+"""Where KubeVirt writes the machine's name, best first (contract 6.2).
+
+A label holds at most 63 characters, and the last one the guest's host name where that is another
+(kubevirt/kubevirt, pkg/virt-controller/services/template.go).
+"""
 
 _SECRETS = {
     "user_data": ("user-data", "userdata"),
@@ -136,15 +145,15 @@ class _Pod:
         if self._environment.get("IMDS_VM_NAME"):
             self.fields["name"] = self._variable("IMDS_VM_NAME")
             return
-        labels = self.parsed("labels", needed=False)
-        for key in NAME_LABELS:
-            for kind, found in (("labels", labels), ("annotations", annotations)):
-                if key in found:
-                    line, name = found[key]
-                    file = f"{self._folder}/{kind}"
-                    self.fields["name"] = Node(value=name, file=file, line=line, field=key)
-                    return
-        allowed = f"the machine's name here or in the label {' or '.join(NAME_LABELS)}"
+        found = {"annotations": annotations, "labels": self.parsed("labels", needed=False)}
+        for kind, key in NAMES:
+            if key in found[kind]:
+                line, name = found[kind][key]
+                file = f"{self._folder}/{kind}"
+                self.fields["name"] = Node(value=name, file=file, line=line, field=key)
+                return
+        places = dict.fromkeys(key for _, key in NAMES)
+        allowed = f"the machine's name here or in {', '.join(places)}"
         self.problems.append(self.root.problem("nothing", allowed, f"{PREFIX}name"))
         self.fields["name"] = self._node("unnamed", "")
 

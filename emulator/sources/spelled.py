@@ -34,6 +34,9 @@ SPELLINGS: Mapping[str, str] = {
 # What is unpacked at most: more than any content may have.
 _UNPACKED = (16 << 20) + 1
 _GZIP = 31  # zlib's window bits for gzip with the largest window
+# Of one annotation, aliases counted as what they repeat: a machine has many such, and admission,
+# which reads them for a whole cluster, holds them all at once.
+_MOST_VALUES = 10_000
 
 
 def like(node: Node, value: Value) -> Node:
@@ -80,7 +83,7 @@ def _flag(node: Node, text: str) -> Node:
 def _yaml(node: Node, text: str) -> Node:
     if text.lstrip()[:1] in {"{", "["}:
         text = _SURROGATES.sub(_joined, text)
-    return compose(text, node.file, node.line, node.field)
+    return compose(text, node.file, node.line, node.field, _MOST_VALUES)
 
 
 def _joined(pair: re.Match[str]) -> str:

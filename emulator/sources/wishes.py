@@ -7,17 +7,22 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from emulator.model.kubernetes import KEY, LONGEST, SUBDOMAIN
 from emulator.sources.audiences import DEFAULT_SECONDS, LEAST_SECONDS, MOST_SECONDS, Audience
 
-_NAME = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
-
 ObjectName = Annotated[
-    str, Meta(pattern=rf"^({_NAME})?$", extra={"allowed": "the name of one in the VM's namespace"})
+    str,
+    Meta(
+        max_length=LONGEST,
+        pattern=rf"^({SUBDOMAIN})?$",
+        extra={"allowed": "the name of one in the VM's namespace"},
+    ),
 ]
 ObjectKey = Annotated[
     str,
     Meta(
-        pattern=rf"^({_NAME}(/[A-Za-z0-9._-]{{1,253}})?)?$",
+        max_length=2 * LONGEST + 1,
+        pattern=rf"^({SUBDOMAIN}(/{KEY})?)?$",
         extra={"allowed": "NAME or NAME/KEY of one in the VM's namespace"},
     ),
 ]
@@ -43,7 +48,8 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     bridge: Annotated[
         str,
         Meta(
-            pattern=r"^([A-Za-z0-9._-]{1,15})?$",
+            # It is an argument of the sidecar's: not one that looks like a flag.
+            pattern=r"^([A-Za-z0-9_][A-Za-z0-9._-]{0,14})?$",
             description="Bridge of the network on which the guest asks; by default `k6t-eth0`, or "
             "else the VM's first.",
             extra={"allowed": "the name of a network interface, 1 to 15 characters"},

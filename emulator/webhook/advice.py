@@ -12,10 +12,12 @@ import msgspec
 from emulator.sources.annotations import PREFIX
 from emulator.webhook.network import Network
 from emulator.webhook.objects import at, items, text
-from emulator.webhook.settings import Settings
+from emulator.webhook.settings import KEYS_SECRET, Settings
 from emulator.webhook.verdict import Object
 
 MANUAL = "docs/kubevirt.md"
+LONGEST = 256
+"""Characters of a warning."""
 
 NOT_ENABLED = f'{PREFIX}* does nothing without {PREFIX}enabled: "true"'
 MISPLACED = (
@@ -67,11 +69,21 @@ def advice(vm: Looks, settings: Settings) -> Iterator[str]:
             "bindingPlugins: something else must lead guests to the sidecar"
         )
     if vm.namespace not in settings.keys_namespaces:
-        yield (
-            f"Secret {settings.keys_secret[:60]} may be missing: kubectl -n "
-            f"{settings.authority_namespace or 'RELEASE_NAMESPACE'} get secret imds-emulator-ca "
-            f"-o json | imds-emulator keys {vm.namespace} | kubectl apply -f -"
-        )
+        yield _keyless(vm.namespace, settings)
+
+
+def _keyless(namespace: str, settings: Settings) -> str:
+    """Say how to make a namespace's keys, or where that is written if it takes too many words."""
+    name = settings.keys_secret
+    flag = "" if name == KEYS_SECRET else f" --secret {name}"
+    authority = settings.authority_namespace or "RELEASE_NAMESPACE"
+    command = (
+        f"Secret {name} may be missing: kubectl -n {authority} get secret imds-emulator-ca "
+        f"-o json | imds-emulator keys {namespace}{flag} | kubectl apply -f -"
+    )
+    if len(command) <= LONGEST:
+        return command
+    return f"namespace {namespace} may have no Secret with keys: imds-emulator keys, {MANUAL}"
 
 
 def _hidden(vm: Looks) -> Iterator[str]:

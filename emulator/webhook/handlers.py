@@ -25,7 +25,10 @@ _PATHS: Mapping[str, Decision] = {"/mutate": mutate, "/validate": validate}
 MAX_BODY = 3 << 20
 """Bytes of a review: the API server takes no larger request itself."""
 MAX_HELD = 8 * MAX_BODY
-"""Bytes of all that have begun to arrive: whoever is in the cluster can send some."""
+"""Bytes of all that have begun to arrive: whoever is in the cluster can send some.
+
+Beyond it the largest is put off. The API server's are small: nobody can keep them out so.
+"""
 
 _BUSY = "503 too much at once; ask again\n"
 
@@ -45,8 +48,14 @@ class Service:
         self.journal = journal
         self.ports = ports
         self.stopping = False
-        self.busy: set[RequestHandler] = set()
+        self.busy: set[_Review] = set()
         self.held = 0
+
+    def take(self, size: int) -> None:
+        """Count bytes that have arrived."""
+        self.held += size
+        if self.held > MAX_HELD:
+            max(self.busy, key=lambda one: len(one.body)).put_off()
 
     def decide(self, body: bytes, path: str) -> bytes:
         """Give the answer to the review in ``body``; raise ``Unreadable``."""
@@ -85,6 +94,7 @@ def _unlogged(_handler: RequestHandler) -> None:
     """Decisions are in the journal; probes are nobody's business."""
 
 
+@stream_request_body
 class _Page(RequestHandler):
     """What all answers have in common; by itself, that nothing is there."""
 
@@ -111,6 +121,9 @@ class _Page(RequestHandler):
         if self.request.method not in self.allow.split(", "):
             raise HTTPError(405)
 
+    def data_received(self, chunk: bytes) -> None:
+        """Keep nothing of a body that nobody wants (called by Tornado)."""
+
     def write_error(self, status_code: int, **kwargs: Any) -> None:  # noqa: ANN401 - Tornado's
         """Answer with one line (called by Tornado)."""
         error = kwargs.get("exc_info", (None, None))[1]
@@ -131,7 +144,6 @@ class _Page(RequestHandler):
             _log.error("%s on %s:\n%s", typ.__name__, self.request.path, where)
 
 
-@stream_request_body
 class _Review(_Page):
     """An AdmissionReview is decided on."""
 
@@ -139,7 +151,7 @@ class _Review(_Page):
 
     def initialize(self) -> None:
         """Start with nothing of it (called by Tornado)."""
-        self._body = bytearray()
+        self.body = bytearray()
 
     def prepare(self) -> None:
         """Begin to take it (called by Tornado)."""
@@ -150,17 +162,19 @@ class _Review(_Page):
         self.service.busy.add(self)
 
     def data_received(self, chunk: bytes) -> None:
-        """Keep a part of it, or give up (called by Tornado)."""
-        self._body += chunk
-        self.service.held += len(chunk)
-        if self.service.held > MAX_HELD:
-            self.set_status(503)
-            _ = self.finish(_BUSY)
+        """Keep a part of it (called by Tornado)."""
+        self.body += chunk
+        self.service.take(len(chunk))
+
+    def put_off(self) -> None:
+        """Answer before it is all there."""
+        self.set_status(503)
+        _ = self.finish(_BUSY)
 
     def post(self) -> None:
         """Answer it."""
         try:
-            answer = self.service.decide(bytes(self._body), self.request.path)
+            answer = self.service.decide(bytes(self.body), self.request.path)
         except review.Unreadable as error:
             self.set_status(400)
             _ = self.finish(f"400 {error}\n")
@@ -172,8 +186,8 @@ class _Review(_Page):
         """Let go of it (called by Tornado)."""
         if self in self.service.busy:
             self.service.busy.remove(self)
-            self.service.held -= len(self._body)
-            self._body.clear()
+            self.service.held -= len(self.body)
+            self.body.clear()
 
     def on_connection_close(self) -> None:
         """Let go of one that never ended (called by Tornado)."""

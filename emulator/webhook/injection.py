@@ -36,7 +36,8 @@ _STATE_LIMIT, _EMPTY_LIMIT = "16Mi", "1Mi"
 _MODE = 0o444
 _UNPRIVILEGED = 65532
 
-_KEYS = ("session.key", "identity.crt", "identity.key")
+# The last two are cert-manager's names for the pair before.
+_KEYS = ("session.key", "identity.crt", "identity.key", "tls.crt", "tls.key")
 _CONTENTS = (
     ("user-data", "userdata", "user_data_secret", "user_data_config_map"),
     ("vendor-data", "vendordata", "vendor_data_secret", "vendor_data_config_map"),

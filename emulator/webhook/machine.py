@@ -28,8 +28,9 @@ def virtual_machine(request: Request, settings: Settings) -> Verdict:
     """Decide on a VirtualMachine that is made.
 
     Its template stays as it is, so that who keeps manifests elsewhere sees no difference: nearly
-    all can be set in each instance. But KubeVirt gives a VirtualMachine without a
-    ``firmware.uuid`` one, and keeps that. So where it must be a certain one, it is set now.
+    all can be set in each instance. But KubeVirt gives a VirtualMachine without ``firmware.uuid``
+    or ``firmware.serial`` random ones, and keeps those. So where one must be a certain one, it is
+    set now.
     """
     found = examine(request, Template(request.object, TEMPLATE), settings)
     changed = request.object

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from emulator.dialects import VOCABULARY
 from emulator.errors import ConfigError, Problem
-from emulator.model.document import quoted
+from emulator.model.decode import MAX_PROBLEMS
+from emulator.model.document import Unfit, quoted
 from emulator.sources.admission import Described, described
-from emulator.sources.annotations import PREFIX, known, table
+from emulator.sources.annotations import ANNOTATIONS, PREFIX, stranger, table
+from emulator.webhook import expansion
 from emulator.webhook.objects import kind_of
 from emulator.webhook.verdict import Cause
 
@@ -17,6 +20,10 @@ ENABLED = f"{PREFIX}enabled"
 
 _KNOWN = frozenset(table(VOCABULARY))
 _FLAGS = ("true", "false")
+_USER_DATA = [PREFIX + row.name for row in ANNOTATIONS if row.field == "user_data"]
+
+MOST_BYTES = 256 << 10
+"""Names and values of all annotations of an object (apimachinery, TotalAnnotationSizeLimitB)."""
 
 
 def ours(annotations: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,11 +36,27 @@ def untexts(annotations: Mapping[str, Any], place: str) -> list[Cause]:
 
     In a VirtualMachine's template YAML's ``true`` and ``5`` come this far.
     """
+    found = (item for item in ours(annotations).items() if not isinstance(item[1], str))
     return [
-        Cause(_at(place, key), f"found {kind_of(value)}; allowed: text (quote it)")
-        for key, value in ours(annotations).items()
-        if not isinstance(value, str)
+        Cause(_at(place, key), _words(kind_of(value), "text (quote it)"))
+        for key, value in islice(found, MAX_PROBLEMS)
     ]
+
+
+def oversized(annotations: Mapping[str, Any], place: str, room: int) -> list[Cause]:
+    """Give a cause if there is more than Kubernetes lets annotations hold, less ``room`` bytes.
+
+    It does not look at those of a VirtualMachine's template, but at their copies later.
+    """
+    texts = (text for item in annotations.items() for text in item if isinstance(text, str))
+    size = sum(len(text.encode()) for text in texts)
+    if size <= MOST_BYTES - room:
+        return []
+    allowed = (
+        f"{MOST_BYTES - room} bytes of names and values together; much user data or vendor data "
+        f"belongs into a Secret ({PREFIX}user-data-secret)"
+    )
+    return [Cause(f"{place}metadata.annotations", _words(f"{size} bytes", allowed))]
 
 
 def misspelt(annotations: Mapping[str, str], place: str) -> list[Cause]:
@@ -41,14 +64,11 @@ def misspelt(annotations: Mapping[str, str], place: str) -> list[Cause]:
 
     Anything else may be wrong as long as it does nothing, so that a VM can be rid of it.
     """
-    causes: list[Cause] = []
-    for key, value in ours(annotations).items():
-        if key.removeprefix(PREFIX) not in _KNOWN:
-            allowed = known(key, _KNOWN)
-            causes.append(Cause(_at(place, key), _words("an unknown annotation", allowed)))
-        elif key == ENABLED and value not in _FLAGS:
-            causes.append(Cause(_at(place, key), _words(quoted(value), " or ".join(_FLAGS))))
-    return causes
+    strange = (key for key in ours(annotations) if key.removeprefix(PREFIX) not in _KNOWN)
+    wrong = [(key, stranger(key, _KNOWN)) for key in islice(strange, MAX_PROBLEMS)]
+    if annotations.get(ENABLED, "false") not in _FLAGS:
+        wrong.append((ENABLED, Unfit(quoted(annotations[ENABLED]), " or ".join(_FLAGS))))
+    return [Cause(_at(place, key), _words(bad.found, bad.allowed)) for key, bad in wrong]
 
 
 def read(
@@ -59,7 +79,7 @@ def read(
     ``place`` is the path of the object that has them, empty or with a dot at its end.
     """
     try:
-        return described(
+        found = described(
             annotations,
             VOCABULARY,
             name=name,
@@ -68,6 +88,9 @@ def read(
         )
     except ConfigError as error:
         return [_cause(problem, annotations, place) for problem in error.problems]
+    wrong = expansion.mistake(found.instance.user_data)
+    key = next((key for key in _USER_DATA if key in annotations), "")
+    return [Cause(_at(place, key), _words(wrong, "Jinja"))] if wrong else found
 
 
 def _cause(problem: Problem, keys: Iterable[str], place: str) -> Cause:

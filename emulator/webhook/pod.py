@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from emulator.sources.admission import concerned, wanted
 from emulator.sources.annotations import PREFIX
+from emulator.sources.podinfo import NAMES
 from emulator.webhook import injection, marks
 from emulator.webhook.merge import merged
 from emulator.webhook.objects import Shape, items, mapping, misshapen, put, text
@@ -19,15 +20,6 @@ _SHAPES: dict[str, Shape] = {
     "spec.initContainers": "a list of mappings",
     "spec.volumes": "a list of mappings",
 }
-# Where KubeVirt writes the machine's name, best first. A label holds at most 63 characters, and
-# the newer one the guest's host name where that is another (kubevirt/kubevirt,
-# pkg/virt-controller/services/template.go).
-_NAMES = (
-    ("annotations", "kubevirt.io/domain"),
-    ("labels", "vmi.kubevirt.io/id"),
-    ("labels", "kubevirt.io/domain"),
-    ("labels", "vm.kubevirt.io/name"),
-)
 
 
 def pod(request: Request, settings: Settings) -> Verdict:
@@ -48,7 +40,7 @@ def pod(request: Request, settings: Settings) -> Verdict:
         causes = marks.misspelt(annotations, "")
         return Verdict(object=whole, causes=tuple(causes), why="not enabled")
     if not causes:
-        causes = foreign(mapping(whole, "spec"))
+        causes = marks.oversized(annotations, "", 0) or foreign(mapping(whole, "spec"))
     if causes:
         return Verdict(object=whole, causes=tuple(causes))
     name = name_of(metadata)
@@ -85,7 +77,7 @@ def name_of(metadata: Object) -> str:
     for owner in items(metadata, "ownerReferences"):
         if owner.get("kind") == "VirtualMachineInstance" and text(owner, "name"):
             return text(owner, "name")
-    named = (text(metadata, kind, key) for kind, key in _NAMES)
+    named = (text(metadata, kind, key) for kind, key in NAMES)
     return next(filter(None, named), "")
 
 

@@ -9,14 +9,13 @@ from msgspec import Meta
 
 from emulator.errors import ConfigError
 from emulator.model.decode import Decoder, Outside, type_info
+from emulator.model.kubernetes import LABEL, LONGEST, SUBDOMAIN
 from emulator.sources.compose import compose
 
 # Every pattern is also Helm's to check, whose RE2 knows no look-ahead.
 _NAME = "[a-z0-9]+([._-]+[a-z0-9]+)*"
 _TAG = ":[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _DIGEST = "@sha256:[0-9a-f]{64}"
-_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_DOTTED = rf"{_LABEL}(\.{_LABEL})*"
 
 Image: TypeAlias = Annotated[
     str,
@@ -37,21 +36,21 @@ PullPolicy: TypeAlias = Annotated[
 ]
 Namespace: TypeAlias = Annotated[
     str,
-    Meta(pattern=f"^{_LABEL}$", extra={"allowed": "a namespace's name, such as shop"}),
+    Meta(pattern=f"^{LABEL}$", extra={"allowed": "a namespace's name, such as shop"}),
 ]
 Name: TypeAlias = Annotated[
     str,
     Meta(
-        max_length=253,
-        pattern=rf"^{_DOTTED}$",
+        max_length=LONGEST,
+        pattern=rf"^{SUBDOMAIN}$",
         extra={"allowed": "the name of a Kubernetes object, such as imds-emulator-keys"},
     ),
 ]
 NamespaceOrNone: TypeAlias = Annotated[
     str,
-    Meta(pattern=f"^({_LABEL})?$", extra={"allowed": "a namespace's name, such as imds-system"}),
+    Meta(pattern=f"^({LABEL})?$", extra={"allowed": "a namespace's name, such as imds-system"}),
 ]
-NameOrNone: TypeAlias = Annotated[str, Meta(max_length=253, pattern=rf"^({_DOTTED})?$")]
+NameOrNone: TypeAlias = Annotated[str, Meta(max_length=LONGEST, pattern=rf"^({SUBDOMAIN})?$")]
 Cpu: TypeAlias = Annotated[
     str,
     Meta(
@@ -66,6 +65,9 @@ Memory: TypeAlias = Annotated[
         extra={"allowed": 'an amount of memory as text with its unit, such as "64Mi"'},
     ),
 ]
+
+
+KEYS_SECRET = "imds-emulator-keys"  # noqa: S105 - its name
 
 
 class Resources(
@@ -96,7 +98,7 @@ class Injection(
             description="Secret in a VM's namespace with the keys of session tokens and identity "
             "documents."
         ),
-    ] = "imds-emulator-keys"  # noqa: S105 - its name
+    ] = KEYS_SECRET
     binding_plugins: Annotated[
         tuple[Name, ...],
         Meta(

@@ -106,7 +106,9 @@ def smbios(owned: Owned) -> Smbios:
         for field, wish in wishes.items()
         if wish and not text(owned.spec, *field.split(".")[1:])
     )
-    wanted = (UUID_FIELD, SERIAL_FIELD) if by_uuid else (UUID_FIELD,) if owned.noted else ()
+    # KubeVirt fills in both when a VirtualMachine is made (pkg/virt-api: UUIDs since 1.6, serials
+    # since 1.7 and in patches of 1.5), and its instance then has them as if they were its owner's.
+    wanted = (UUID_FIELD, SERIAL_FIELD) if by_uuid or owned.noted else (SERIAL_FIELD,)
     return Smbios(
         uuid=uuid,
         fields=fields,
@@ -190,5 +192,5 @@ def _kept(owned: Owned, dialect: str, wishes: dict[str, str]) -> Iterator[str]:
         if wish and present and present.lower() != wish.lower():
             yield (
                 f"{owned.place}{field} is {quoted(present)} and stays, but guests find {dialect} "
-                f"by {quoted(wish)} there"
+                f"by {quoted(wish)} there: set that"
             )

@@ -6,6 +6,7 @@ import re
 
 import msgspec
 
+from emulator.model.kubernetes import LABEL
 from emulator.sources.admission import Described, concerned, wanted
 from emulator.sources.annotations import PREFIX
 from emulator.webhook import advice, marks
@@ -32,8 +33,10 @@ _SHAPES: dict[str, Shape] = {
     "spec.hostname": "text",
     "spec.volumes": "a list of mappings",
 }
+# Bytes of annotations that KubeVirt and we add before there is a pod.
+_ROOM = 4 << 10
 # What KubeVirt admits as a host name; anything else it refuses itself.
-_LABEL = re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_HOSTNAME = re.compile(LABEL)
 
 
 class Template(msgspec.Struct, frozen=True):
@@ -63,9 +66,14 @@ class Template(msgspec.Struct, frozen=True):
         return marks.ours(self.annotations)
 
     @property
-    def looked_at(self) -> tuple[Object, Object]:
+    def misplaced(self) -> Object:
+        """Those of ours that a VirtualMachine has itself, where they do nothing."""
+        return marks.ours(mapping(self.whole, "metadata", "annotations")) if self.path else {}
+
+    @property
+    def looked_at(self) -> tuple[Object, Object, Object]:
         """All that an update is looked at for."""
-        return self.ours, self.spec
+        return self.ours, self.misplaced, self.spec
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,8 +94,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 def examine(request: Request, template: Template, settings: Settings) -> Findings:
     """Look at a template."""
     annotations, place = template.annotations, template.place
-    misplaced = template.path and concerned(mapping(template.whole, "metadata", "annotations"))
-    warnings: tuple[str, ...] = (advice.MISPLACED,) if misplaced else ()
+    warnings: tuple[str, ...] = (advice.MISPLACED,) if template.misplaced else ()
     if not concerned(annotations):
         return Findings(warnings=warnings, why="no annotation of ours")
     causes = marks.untexts(annotations, place)
@@ -97,6 +104,7 @@ def examine(request: Request, template: Template, settings: Settings) -> Finding
             warnings += (advice.NOT_ENABLED,)
         return Findings(causes=tuple(causes), warnings=warnings, why="not enabled")
     part = mapping(template.whole, *template.path)
+    causes = causes or marks.oversized(annotations, place, _ROOM)
     causes = causes or misshapen(part, _SHAPES, place)
     if causes:
         return Findings(causes=tuple(causes), warnings=warnings)
@@ -109,7 +117,7 @@ def _enabled(request: Request, template: Template, settings: Settings) -> Findin
     spec, place = template.spec, template.place
     net = network(spec, settings)
     added = _added(template, net)
-    name = text(template.whole, "metadata", "name") or request.name
+    name = text(template.whole, "metadata", "name")
     described = marks.read(
         {**template.annotations, **added},
         place,
@@ -146,7 +154,7 @@ def _added(template: Template, net: Network) -> dict[str, str]:
     """
     added = {}
     hostname = text(template.spec, "hostname")
-    if HOSTNAME not in template.annotations and _LABEL.fullmatch(hostname):
+    if HOSTNAME not in template.annotations and _HOSTNAME.fullmatch(hostname):
         added[HOSTNAME] = hostname
     if net.plugins and PLUMBING not in template.annotations:
         added[PLUMBING] = "plugin"

@@ -37,9 +37,9 @@ class Requirements(Value, frozen=True):
     requests: Annotated[Resources, Meta(description="At least.")] = Resources(
         cpu="20m", memory="64Mi"
     )
-    # Room for the largest objects, several at once.
+    # Room for the largest object that anybody may send, which takes 250 MiB.
     limits: Annotated[Resources, Meta(description="At most.")] = Resources(
-        cpu="500m", memory="256Mi"
+        cpu="500m", memory="384Mi"
     )
 
 

@@ -68,14 +68,19 @@ VALIDATING = pytest.mark.parametrize("resource", ["virtualmachines", "virtualmac
 
 
 def made(resource: str, annotations: Mapping[str, str] | None) -> dict[str, Any]:
-    """Make an object with annotations where they count, and with ours where they do not."""
+    """Make an object with annotations where they count, and with ours where nobody looks."""
     metadata = {"name": "vm1", "annotations": annotations}
     if resource != "virtualmachines":
         return {"metadata": metadata, "spec": {"template": {"metadata": {"annotations": ON}}}}
     return {
-        "metadata": {"name": "vm1", "annotations": ON},
+        "metadata": {"name": "vm1", "annotations": OTHERS},
         "spec": {"runStrategy": "Always", "template": {"metadata": metadata, "spec": {}}},
     }
+
+
+def misplaced(annotations: Mapping[str, str] | None) -> dict[str, Any]:
+    """Make a VirtualMachine that has the annotations itself, where its pod never gets them."""
+    return {**made("virtualmachines", OTHERS), "metadata": {"annotations": annotations}}
 
 
 @EVERY
@@ -129,6 +134,22 @@ def test_an_update_is_sent_if_it_changes_one_of_ours(asked: Asked, resource: str
     assert update(ON, MISSPELT)
     assert update(ON, ON | MISSPELT)
     assert update(ON, dict.fromkeys(ON, "false"))
+    # What is left may be wrong without the one that is gone.
+    assert update(ON | MISSPELT, ON)
+
+
+def test_annotations_in_the_wrong_place_are_sent_so_that_their_owner_is_told(
+    asked: Asked,
+) -> None:
+    resource = "virtualmachines"
+    for kind in ("Mutating", "Validating"):
+        assert asked(kind, resource, misplaced(ON))
+        assert not asked(kind, resource, misplaced(OTHERS))
+        assert not asked(kind, resource, misplaced(None))
+    assert asked("Validating", resource, misplaced(ON), misplaced(OTHERS))
+    assert asked("Validating", resource, misplaced(ON), misplaced(None))
+    assert not asked("Validating", resource, misplaced(ON | MANY), misplaced(ON))
+    assert not asked("Validating", resource, misplaced({}), misplaced(ON))
 
 
 @VALIDATING

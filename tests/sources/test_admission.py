@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 from collections.abc import Mapping
 
 import pytest
@@ -134,6 +135,22 @@ OFF = (
             [('user-data-secret: found "../a"; allowed: NAME or NAME/KEY of one in the VM\'s '
              "namespace")],
         ),
+        *(
+            (
+                {"user-data-secret": name},
+                [(f'user-data-secret: found "{name}"; allowed: NAME or NAME/KEY of one in the '
+                 "VM's namespace")],
+            )
+            for name in ("a..b", "a.-b", "-a", "A", "a/..", "a/.", "a/..b", "a/", "a/b/c", "a/b ")
+        ),
+        *(
+            (
+                {"bridge-name": name},
+                [(f'bridge-name: found "{name}"; allowed: the name of a network interface, 1 to '
+                 "15 characters")],
+            )
+            for name in ("-x", "--help", ".", "..", "a b", "a/b", "a234567890123456")
+        ),
         (
             {"token-seconds": "60"},
             ["token-seconds: found the number 60; allowed: a whole number from 600 to 4294967296"],
@@ -150,14 +167,40 @@ OFF = (
         ),
         (
             {"tag": "a=b", "enabled": "yes"},
-            ['enabled: found "yes"; allowed: true or false',
-             "tag: found an unknown annotation; allowed: tags (the nearest name)"],
+            ["tag: found an unknown annotation; allowed: tags (the nearest name)",
+             'enabled: found "yes"; allowed: true or false'],
         ),
     ],
 )  # fmt: skip
 def test_mistakes_name_the_annotation(annotations: dict[str, str], expected: list[str]) -> None:
     found = problems(**{key.replace("-", "_"): value for key, value in annotations.items()})
     assert found == [line.replace("secrets: ", "user-data-secret: ") for line in expected]
+
+
+def test_names_that_kubernetes_takes_are_taken() -> None:
+    """A label of an object's name may be longer than a namespace's."""
+    long = "a" * 253
+    for name in ("a", "a.b-c.1d", long, f"{long}/{long}", "a/.b", "a/b..c", "a/-_.B"):
+        assert machine(user_data_secret=name).wishes.user_data_secret == name
+    assert problems(templates_configmap=f"{long}a")
+
+
+def test_what_cannot_be_a_key_is_no_line_of_the_pod_s_file() -> None:
+    """Kubernetes does not check the keys in a VirtualMachine's template."""
+    for key in ('tags="a=b"\nimds.kubevirt.io/meta', "a b", 'x="', "\x00", ""):
+        with pytest.raises(ConfigError) as error:
+            described({PREFIX + key: "x"}, VOCABULARY, name="web-1", namespace="shop")
+        [problem] = error.value.problems
+        assert (problem.field, problem.found) == (PREFIX + key, "an unknown annotation")
+
+
+def test_values_of_all_annotations_together_stay_few() -> None:
+    """Admission holds them all at once, for a whole cluster."""
+    many = "{a: &a [" + "x," * 300 + "], b: [" + "*a," * 300 + "]}"
+    readers = [row.name for row in ANNOTATIONS if row.spelling in {"yaml", "pairs", "dialects"}]
+    found = problems(**dict.fromkeys((*readers, "ec2", "gce", "azure"), many))
+    said = "found more than 10000 values; allowed: a smaller document"
+    assert len([line for line in found if said in line]) == len(readers) + 3
 
 
 def test_an_annotation_that_is_near_to_none() -> None:
@@ -184,6 +227,33 @@ def test_a_secret_may_hold_templates() -> None:
     vm = machine(user_data_secret="a", template_user_data="true").instance
     assert vm.user_data is not None
     assert vm.user_data.template
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/run/imds/keys/session.key",
+        "../keys/identity.key",
+        "a/b",
+        "..data",
+        ".x",
+        "/proc/self/mem",
+    ],
+)
+def test_annotations_name_no_file_of_the_sidecar_s(path: str) -> None:
+    """Who writes annotations is not who runs the sidecar."""
+    chosen = json.dumps({"credentials": {"role": "web", "provider": "file", "file": path}})
+    [said] = problems(persona="aws", ec2=chosen)
+    allowed = "the name of a file in the pod's secrets"
+    assert said == f'ec2.credentials.file: found the file "{path}"; allowed: {allowed}'
+    named = json.dumps({"credentials": {"role": "web", "provider": "file", "file": "user-data"}})
+    assert machine(persona="aws", ec2=named, user_data_secret="a").instance.sections
+
+
+def test_annotations_start_no_program() -> None:
+    chosen = json.dumps({"credentials": {"role": "w", "provider": "process", "command": ["id"]}})
+    [said] = problems(persona="aws", ec2=chosen)
+    assert said.startswith("ec2.credentials.command: found a program; allowed: none")
 
 
 def test_who_is_concerned() -> None:

@@ -145,10 +145,15 @@ def test_json_is_read_as_any_tool_writes_it(tree: dict[str, str], pod: Pod) -> N
 
 
 def test_where_the_name_comes_from(pod: Pod) -> None:
-    pod.write("labels", {"kubevirt.io/domain": "old", "vm.kubevirt.io/name": "new"})
-    assert pod.load().name == "new"
-    pod.write("labels", {"kubevirt.io/domain": "old"})
+    # KubeVirt gives a machine with a host name of its own that one in the last of its labels.
+    pod.write("labels", {"vm.kubevirt.io/name": "host"})
+    assert pod.load().name == "host"
+    pod.write("labels", {"kubevirt.io/domain": "old", "vm.kubevirt.io/name": "host"})
     assert pod.load().name == "old"
+    pod.write("labels", {"vmi.kubevirt.io/id": "id", "kubevirt.io/domain": "old"})
+    assert pod.load().name == "id"
+    pod.write("annotations", {"kubevirt.io/domain": "annotated"})
+    assert pod.load().name == "annotated"
     assert pod.load(IMDS_VM_NAME="env").name == "env"
     (pod.folder / "labels").unlink()
     pod.write("annotations", {"kubevirt.io/domain": "annotated"})

@@ -14,16 +14,21 @@ from tests.webhook import policy
 from tests.webhook.support import fixture, machine, marked, mutated, validated
 
 CHOSEN = "5d307ca9-b3ef-428c-8861-06e72d69f223"
+ANY = "0d9f6b3e-5a3c-4f57-9d3b-6f1c2d7e8a90"
+# What stock guests look for (contract 7.2).
+ASSETS = {"default": "OpenStack Nova", "azure": "7783-7084-3265-9085-8269-3286-77"}
+SERIALS = {"nocloud": "ds=nocloud;", "gcp": "GoogleCloud-", "aws": "ec2"}
 
 
 def admitted(whole: dict[str, Any]) -> dict[str, Any]:
     """Create an object: mutated, mutated by others, mutated again, validated."""
     changed = mutated(whole).object
     if whole["kind"] == "VirtualMachine":
-        # KubeVirt's own webhook comes later, and chooses a UUID where there is none.
+        # KubeVirt's own webhook comes later, and chooses UUID and serial where there is none.
         changed = copy.deepcopy(changed)
         firmware = changed["spec"]["template"]["spec"]["domain"].setdefault("firmware", {})
         firmware.setdefault("uuid", CHOSEN)
+        firmware.setdefault("serial", ANY)
     if whole["kind"] == "Pod":
         changed = policy.defaulted(changed)
     assert mutated(changed).object is changed
@@ -66,6 +71,8 @@ def test_guest_and_service_agree_on_the_machine(persona: str) -> None:
     assert found.uuid == firmware["uuid"]
     assert (found.name, found.hostname) == ("vm1", "web")
     assert (found.uuid == CHOSEN) == (persona != "aws")
+    assert vmi["spec"]["domain"].get("chassis", {}).get("asset") == ASSETS.get(persona)
+    assert firmware["serial"].startswith(SERIALS.get(persona, ANY))
     assert set(VOCABULARY.personas[persona]) <= set(found.dialects)
 
 

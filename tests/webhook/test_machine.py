@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 import pytest
 
-from emulator.model.derive import looks_like_ec2
+from emulator.cli import keys
+from emulator.model.derive import NAMESPACE, looks_like_ec2
 from emulator.sources.annotations import PREFIX
 from emulator.webhook.decide import mutate
 from emulator.webhook.settings import Settings
@@ -98,6 +100,10 @@ def test_a_vm_whose_name_is_yet_to_be_made_gets_a_uuid_of_its_own() -> None:
     asked = msgspec.structs.replace(request(given), uid="another request")
     second = mutate(asked, SETTINGS).object
     assert firmware(first)["uuid"] != firmware(second)["uuid"]
+    derived = {uid: str(uuid5(NAMESPACE, f"admission/{uid}")) for uid in map(str, range(9999))}
+    unlucky = next(uid for uid, uuid in derived.items() if looks_like_ec2(uuid))
+    third = mutate(msgspec.structs.replace(asked, uid=unlucky), SETTINGS).object
+    assert not looks_like_ec2(firmware(third)["uuid"])
     given["metadata"]["annotations"] = marked(persona="aws")
     assert firmware(mutated(given).object)["uuid"].startswith("ec2")
 
@@ -157,10 +163,34 @@ def test_what_the_owner_has_set_stays_and_is_warned_of() -> None:
     [warning] = verdict.warnings
     assert warning == (
         'spec.domain.chassis.asset is "rack 12" and stays, but guests find openstack by '
-        '"OpenStack Nova" there'
+        '"OpenStack Nova" there: set that'
     )
     same = instance(**domain(chassis={"asset": "OpenStack Nova"}))
     assert mutated(same).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("persona", "serial"),
+    [
+        ("gcp", "GoogleCloud-KubeVirt"),
+        ("nocloud", "ds=nocloud;dsmode=net;s=http://169.254.169.254/nocloud/"),
+    ],
+)
+def test_a_serial_is_set_before_kubevirt_chooses_one(persona: str, serial: str) -> None:
+    """It gives a VirtualMachine without a serial a random one, which its instances then have."""
+    whole = mutated(machine(marked(persona=persona))).object
+    assert firmware(whole) == {"serial": serial}
+    assert mutated(whole).object is whole
+    [warning] = updated(
+        machine(None, **domain(firmware={"serial": KUBEVIRTS})),
+        machine(marked(persona=persona), **domain(firmware={"serial": KUBEVIRTS})),
+    ).warnings[:1]
+    assert warning.endswith(f'"{serial}" there: set that')
+    own = machine(marked(persona=persona), **domain(firmware={"serial": "A1"}))
+    assert mutated(own).object is own
+    for other in ("default", "azure"):
+        plain = machine(marked(persona=other))
+        assert mutated(plain).object is plain
 
 
 def test_null_and_empty_are_not_the_owner_s() -> None:
@@ -313,7 +343,9 @@ def test_a_guest_that_could_never_ask_is_refused(spec: dict[str, Any], found: st
         assert message.startswith(found)
         assert "masquerade: {}" in message
     # Who says that something else leads the guest is believed, and told.
-    [warning] = mutated(instance(marked(plumbing="plugin"), **spec)).warnings
+    verdict = mutated(instance(marked(plumbing="plugin"), **spec))
+    assert verdict.causes == ()
+    [warning] = verdict.warnings
     assert "no interface has a binding" in warning
 
 
@@ -379,6 +411,24 @@ def test_a_namespace_without_known_keys_is_told_how_to_get_them() -> None:
     assert "imds-emulator-keys" in warning
 
 
+def test_the_command_for_keys_makes_the_secret_that_is_mounted() -> None:
+    settings = msgspec.structs.replace(
+        SETTINGS, keys_namespaces=(), keys_secret="our-keys", authority_namespace="imds"
+    )
+    [warning] = mutated(instance(**UNPRIVILEGED), settings).warnings
+    command = re.search(r"Secret our-keys may be missing: kubectl -n imds .* \| (.*) \| ", warning)
+    assert command is not None
+    program, verb, *arguments = command[1].split()
+    assert (program, verb) == ("imds-emulator", "keys")
+    parser = argparse.ArgumentParser()
+    keys.configure(parser)
+    options = parser.parse_args(arguments)
+    assert (options.namespaces, options.secret) == (["shop"], "our-keys")
+    long = msgspec.structs.replace(settings, keys_secret="k" * 253)
+    [warning] = mutated(instance(**UNPRIVILEGED), long).warnings
+    assert "docs/kubevirt.md" in warning
+
+
 def test_warnings_are_short_enough_to_be_shown_whole() -> None:
     """The API server cuts what is longer than 256 characters, or 4096 in all."""
     long = "x" * 63
@@ -426,6 +476,33 @@ def test_every_mistake_is_named_with_its_place_and_the_fix() -> None:
             f"found a mounted Secret beside {PREFIX}user-data; allowed: one of the two"
         ),
     }
+
+
+@pytest.mark.parametrize("asked", [True, False])
+@pytest.mark.parametrize("value", ["x", 1])
+def test_of_very_many_mistakes_a_hundred_are_named(value: object, *, asked: bool) -> None:
+    """Nobody limits the annotations of a VirtualMachine's template but the size of a request."""
+    many = {f"{PREFIX}enabeld{number}": value for number in range(1000)}
+    whole = machine()
+    whole["spec"]["template"]["metadata"]["annotations"] = (marked() if asked else {}) | many
+    assert len(causes(mutated(whole))) == 100
+
+
+def test_annotations_that_no_pod_can_have_are_refused() -> None:
+    """Kubernetes allows 256 KiB, and does not look into a VirtualMachine's template."""
+    for make, place in ((machine, "spec.template."), (instance, "")):
+        for large in (
+            marked(user_data="x" * (252 << 10)),
+            marked(user_data="\u00e4" * (126 << 10)),
+            marked() | {"other/one": "x" * (252 << 10)},
+        ):
+            [(field, message)] = causes(mutated(make(large))).items()
+            assert field == f"{place}metadata.annotations"
+            assert "bytes; allowed: 258048 bytes of names and values together" in message
+            assert f"{PREFIX}user-data-secret" in message
+        assert mutated(make(marked(user_data="x" * (251 << 10)))).allowed
+    off = {f"{PREFIX}enabled": "false", f"{PREFIX}user-data": "x" * (252 << 10)}
+    assert mutated(machine(off)).allowed
 
 
 def test_a_name_that_begins_like_another_is_told_apart() -> None:

@@ -232,6 +232,14 @@ def test_annotations_that_are_wrong_are_refused_here_too() -> None:
     }
 
 
+def test_annotations_that_kubernetes_will_refuse_are_not_read() -> None:
+    """It asks before it looks at their size, and anybody may call a pod a VM's."""
+    [field] = causes(mutated(launcher(marked(tags="x" * (256 << 10)))))
+    assert field == "metadata.annotations"
+    # With what KubeVirt and admission have added to a VM's that were just small enough.
+    assert mutated(launcher(marked(user_data="x" * (255 << 10)))).allowed
+
+
 @pytest.mark.parametrize(
     ("spec", "field"),
     [

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import os
+import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import jsonpatch
 import pytest
 import requests
+import yaml
 
-from emulator.sources.annotations import PREFIX
+from emulator.sources.annotations import ANNOTATIONS, PREFIX
 from tests.webhook.process import DEADLINE, Running, reviewed
 from tests.webhook.support import fixture, instance, machine, marked
+
+VALUES = Path(__file__).resolve().parents[2] / "deploy/chart/values.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +127,11 @@ def test_decisions_are_logged_without_what_owners_wrote(running: Running) -> Non
         "warnings": 0,
     }
     running.ask(fixture("pod/launcher"))
-    until(lambda: any(d["name"] == "virt-launcher-vm1-" for d in running.decisions()))
+    running.ask(fixture("pod/launcher"), "/validate")
+    until(lambda: sum(d["name"] == "virt-launcher-vm1-" for d in running.decisions()) >= 2)
+    made, checked = [d for d in running.decisions() if d["name"] == "virt-launcher-vm1-"][-2:]
+    assert (made["path"], made["changed"]) == ("/mutate", True)
+    assert (checked["path"], checked["changed"]) == ("/validate", False)
     assert secret not in "\n".join(running.lines)
 
 
@@ -208,6 +219,65 @@ def test_a_body_beyond_what_the_api_server_takes_is_not_read(running: Running) -
     assert running.get("/healthz").text == "OK\n"
 
 
+def begun(running: Running, path: str, number: int) -> list[ssl.SSLSocket]:
+    """Begin as many requests as large as may be, and end none of them."""
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    found = []
+    for _ in range(number):
+        connection = running.connected()
+        connection.sendall(f"{head}Content-Length: {3 << 20}\r\n\r\n".encode())
+        with suppress(OSError):  # answered early, and hung up on
+            connection.sendall(b" " * ((3 << 20) - 1))
+        found.append(connection)
+    return found
+
+
+def memory(running: Running, what: str = "VmRSS") -> int:
+    """Give the KiB that the process holds, or with ``VmHWM`` the most that it ever held."""
+    status = Path(f"/proc/{running.process.pid}/status").read_text()
+    return int(status.partition(f"{what}:")[2].split()[0])
+
+
+def test_whatever_is_asked_fits_into_the_pod_s_memory(tmp_path: Path) -> None:
+    """One VM's owner must not be able to end the webhooks for all others."""
+    packed = base64.b64encode(gzip.compress(bytes(16 << 20))).decode()
+    many = "{a: &a [" + "x," * 300 + "], b: [" + "*a," * 300 + "]}"
+    names = [row.name for row in ANNOTATIONS if row.spelling in {"yaml", "pairs", "dialects"}]
+    annotations = marked(user_data_gzip=packed, vendor_data_gzip=packed)
+    annotations |= {PREFIX + name: many for name in (*names, "ec2", "ec2_v1", "gce", "azure")}
+    whole = machine(annotations)
+    whole["spec"]["template"]["metadata"]["unread"] = [[]] * 950_000
+    body = json.dumps(reviewed(whole), separators=(",", ":")).encode()
+    values = yaml.safe_load(VALUES.read_text())
+    limit = re.fullmatch(r"(\d+)Mi", values["webhook"]["resources"]["limits"]["memory"])
+    assert limit
+    with Running(tmp_path) as running:
+        connections = begun(running, "/mutate", 8)
+        assert posted(running, body).json()["response"]["allowed"] is False
+        assert memory(running, "VmHWM") >> 10 < int(limit[1]) * 3 // 4
+        for connection in connections:
+            connection.close()
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/healthz", "/readyz"])
+def test_a_body_where_none_is_wanted_is_not_kept(running: Running, path: str) -> None:
+    before = memory(running)
+    connections = begun(running, path, 20)
+    assert running.ask(instance())["allowed"] is True
+    assert memory(running) - before < 20 << 10  # of 60 MiB
+    for connection in connections:
+        connection.close()
+
+
+def test_nobody_keeps_the_api_server_out_with_large_requests(running: Running) -> None:
+    connections = begun(running, "/mutate", 12)
+    for path in ("/mutate", "/validate"):
+        assert running.ask(instance(), path)["allowed"] is True
+    for connection in connections:
+        connection.close()
+    assert running.ask(fixture("pod/launcher"))["allowed"] is True
+
+
 def test_half_a_request_leaves_nothing_behind(running: Running) -> None:
     with running.connected() as connection:
         head = b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -253,6 +323,7 @@ def test_probes_are_answered(running: Running) -> None:
     assert running.get("/healthz").text == "OK\n"
     answer = running.get("/readyz")
     assert (answer.status_code, answer.json()) == (200, {"ready": True, "problems": {}})
+    assert "Connection" not in answer.headers
     headed = requests.head(
         f"{running.url}/readyz", verify=running.authority.path, timeout=DEADLINE
     )

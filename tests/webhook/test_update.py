@@ -89,6 +89,23 @@ def test_only_new_warnings_are_given(make: Any) -> None:
     assert (verdict.warnings, verdict.why) == ((), "nothing of ours changed")
 
 
+def test_annotations_that_come_to_the_wrong_place_are_warned_of_once() -> None:
+    """What ``kubectl annotate vm`` does."""
+    old, new = machine({}), machine({})
+    new["metadata"]["annotations"] = marked()
+    [warning] = updated(old, new).warnings
+    assert "spec.template.metadata.annotations" in warning
+    later = copy.deepcopy(new)
+    later["spec"]["template"]["metadata"]["annotations"] = marked()
+    assert warning not in updated(new, later).warnings
+
+
+def test_what_is_left_must_be_right_when_an_annotation_goes(make: Any) -> None:
+    old = make(marked(persona="aws", imdsv2="required"))
+    [field] = causes(updated(old, make(marked(imdsv2="required"))))
+    assert field.endswith(f"[{PREFIX}imdsv2]")
+
+
 def test_an_update_changes_nothing_itself(make: Any) -> None:
     new = make(marked(persona="gcp"))
     assert updated(make(), new).object is new

@@ -70,24 +70,36 @@ CEL: there is a value at .path below .root; never an error, whatever is missing 
 {{- end }}
 
 {{/*
-matchConditions: an object is sent only if it has an annotation of ours at .path, known or misspelt;
-with .update, an update only if one of these is new or has changed, so that the controllers' own
-updates, a VM's end among them, never wait for us.
+CEL: there are annotations of ours at .path, known or misspelt; with .update, others than before.
 */}}
-{{- define "imds-emulator.conditions" -}}
+{{- define "imds-emulator.ours" -}}
 {{- $path := append .path "annotations" }}
 {{- $now := printf "object.%s" (join "." $path) }}
-{{- $before := printf "oldObject.%s" (join "." $path) -}}
-- name: {{ if .update }}an-annotation-of-ours-is-new{{ else }}has-an-annotation-of-ours{{ end }}
+{{- $before := printf "oldObject.%s" (join "." $path) }}
+{{- $ours := "name.startsWith(\"imds.kubevirt.io/\")" }}
+{{- include "imds-emulator.present" (dict "root" "object" "path" $path) }} &&
+{{ $now }}.exists(name, {{ $ours }})
+{{- if .update }} && !(
+  oldObject != null &&
+  {{- include "imds-emulator.present" (dict "root" "oldObject" "path" $path) | nindent 2 }} &&
+  {{ $now }}.all(name, !{{ $ours }} || (name in {{ $before }} && {{ $before }}[name] == {{ $now }}[name])) &&
+  {{ $before }}.all(name, !{{ $ours }} || name in {{ $now }}))
+{{- end }}
+{{- end }}
+
+{{/*
+matchConditions: an object is sent only if it has an annotation of ours at one of .paths; with
+.update, an update only if it changes these, so that the controllers' own updates, a VM's end among
+them, never wait for us, nor does whoever removes them all.
+*/}}
+{{- define "imds-emulator.conditions" -}}
+{{- $parts := list }}
+{{- range .paths }}
+{{- $parts = append $parts (printf "(%s)" (include "imds-emulator.ours" (dict "path" . "update" $.update))) }}
+{{- end -}}
+- name: {{ if .update }}annotations-of-ours-change{{ else }}has-an-annotation-of-ours{{ end }}
   expression: |-
-    {{- include "imds-emulator.present" (dict "root" "object" "path" $path) | nindent 4 }} &&
-    {{ $now }}.exists(name, name.startsWith("imds.kubevirt.io/")
-    {{- if .update }} && !(
-      oldObject != null &&
-      {{- include "imds-emulator.present" (dict "root" "oldObject" "path" $path) | nindent 6 }} &&
-      name in {{ $before }} &&
-      {{ $before }}[name] == {{ $now }}[name])
-    {{- end }})
+    {{- join " ||\n" $parts | nindent 4 }}
 {{- end }}
 
 {{/* What all webhooks have in common: .path is asked, .root is the chart's. */}}
