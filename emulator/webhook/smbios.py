@@ -90,6 +90,9 @@ def smbios(owned: Owned) -> Smbios:
         why = f"found {quoted(owned.given)}; allowed: a UUID"
         return Smbios(causes=(Cause(owned.place + UUID_FIELD, why),))
     dialect, hint = persona(owned.described)
+    unasked = _unasked(owned, hint)
+    if unasked:
+        dialect, hint = "", Hint()
     uuid = str(UUID(owned.given or owned.noted or _derived(owned, hint)))
     causes = _unfit(owned, hint, uuid)
     if causes:
@@ -114,6 +117,7 @@ def smbios(owned: Owned) -> Smbios:
         fields=fields,
         lasting=tuple(one for one in fields if one[0] in wanted),
         warnings=(
+            *unasked,
             *_foreign(owned, hint, uuid),
             *_apart(owned, uuid),
             *_kept(owned, dialect, wishes),
@@ -137,6 +141,20 @@ def _unlike_ec2(seed: str) -> str:
     """Make a UUID of ``seed`` by which no guest looks for EC2."""
     uuid = str(uuid5(NAMESPACE, f"admission/{seed}"))
     return _unlike_ec2(uuid) if looks_like_ec2(uuid) else uuid
+
+
+def _unasked(owned: Owned, hint: Hint) -> tuple[str, ...]:
+    """Warn that guests will not find EC2, where its owner wants the dialect and no persona.
+
+    Its SDKs ask whatever the SMBIOS says, so a VM that has another UUID already may have it.
+    """
+    uuid = owned.given or owned.noted
+    wanted = owned.described.wishes.persona == "aws" or not hint.uuid_prefix
+    if wanted or not uuid or looks_like_ec2(str(UUID(uuid))):
+        return ()
+    where = f"{owned.place}{UUID_FIELD} does not begin with {hint.uuid_prefix}"
+    why = f"SDKs find EC2 here, cloud-init does not; {PREFIX}persona: aws says how to change it"
+    return (f"{where}: {why}",)
 
 
 def _unfit(owned: Owned, hint: Hint, uuid: str) -> tuple[Cause, ...]:

@@ -254,6 +254,18 @@ def test_an_old_vm_is_refused_with_the_command_that_changes_it() -> None:
     assert "kubectl -n shop patch vm vm1" in str(causes(updated(old, new)))
 
 
+def test_a_vm_with_another_uuid_may_have_ec2_s_dialect_for_its_sdks() -> None:
+    sdks = marked(dialects="kubevirt, ec2")
+    for uuid, wished in ((KUBEVIRTS, sdks), ("", {**sdks, f"{PREFIX}uuid": KUBEVIRTS})):
+        given = domain(firmware={"uuid": uuid}) if uuid else UNPRIVILEGED
+        verdict = mutated(instance(wished, **given))
+        assert verdict.allowed
+        assert firmware(verdict.object) == {"uuid": KUBEVIRTS}
+        assert any("SDKs find EC2 here, cloud-init does not" in said for said in verdict.warnings)
+    fresh = mutated(instance(sdks)).object
+    assert firmware(fresh)["uuid"].startswith("ec2")
+
+
 def test_a_vm_that_becomes_ec2_s_later_needs_its_uuid_first() -> None:
     """Nothing can be set in an update, and KubeVirt would choose one by the VM's name."""
     [(field, message)] = causes(updated(machine(), machine(marked(persona="aws")))).items()
