@@ -132,8 +132,10 @@ class Links:
     def _address(self, index: int, address: str) -> bool:
         """Give the device an address that nothing of the pod chooses by itself."""
         if ":" not in address:
+            # Not of scope host: where the node has arp_announce set, as for IPVS, and pods inherit
+            # it, the device would ask for the guest in the name of another's address.
             with self._step(f"give {DEVICE} the address {address}", errno.EEXIST):
-                self._route.addr("add", index=index, address=address, prefixlen=32, scope=_HOST)
+                self._route.addr("add", index=index, address=address, prefixlen=32, scope=_ON_LINK)
             return True
         had = True
         lives = {"ifa_preferred": 0, "ifa_valid": _FOR_EVER, "cstamp": 0, "tstamp": 0}

@@ -23,20 +23,36 @@ PLUG = "imds1"
 # Ahead of what others may have put there, and of connection tracking.
 _FIRST = -500
 
+# Each address that a guest asks from takes an entry of the neighbour table, which all pods of the
+# node share: a guest that makes up thousands would keep them from reaching anything new.
+_GUESTS = 64
+
+# A frame with two tags is none of IP's here, but its receiver takes off those with number 0, and
+# as many as there are.
 _CABLE = """\
 table netdev imds
 delete table netdev imds
 table netdev imds {{
+  set from4 {{ type ipv4_addr; size {guests}; flags dynamic,timeout; timeout 1m; }}
+  set from6 {{ type ipv6_addr; size {guests}; flags dynamic,timeout; timeout 1m; }}
   chain guest {{
     type filter hook ingress device "{tap}" priority {first}; policy accept;
+    meta protocol {{ 8021q, 8021ad }} @ll,112,16 & 0xfff == 0 drop
     ip saddr {v4} drop
     arp saddr ip {v4} drop
     ip6 saddr {v6} drop
     icmpv6 type nd-neighbor-advert @th,64,128 {v6_numbers} drop
-    ip daddr {v4} ether daddr set {mac} fwd to "{plug}"
-    arp daddr ip {v4} ether daddr set {mac} fwd to "{plug}"
-    ip6 daddr {v6} ether daddr set {mac} fwd to "{plug}"
-    icmpv6 type nd-neighbor-solicit @th,64,128 {v6_numbers} ether daddr set {mac} fwd to "{plug}"
+    ip daddr {v4} update @from4 {{ ip saddr }} goto ours
+    arp daddr ip {v4} update @from4 {{ arp saddr ip }} goto ours
+    ip6 daddr {v6} update @from6 {{ ip6 saddr }} goto ours
+    icmpv6 type nd-neighbor-solicit @th,64,128 {v6_numbers} update @from6 {{ ip6 saddr }} goto ours
+    ip daddr {v4} drop
+    arp daddr ip {v4} drop
+    ip6 daddr {v6} drop
+    icmpv6 type nd-neighbor-solicit @th,64,128 {v6_numbers} drop
+  }}
+  chain ours {{
+    ether daddr set {mac} fwd to "{plug}"
   }}
   chain server {{
     type filter hook ingress device "{plug}" priority {first}; policy drop;
@@ -61,7 +77,7 @@ table inet imds {{
   }}
   chain ours {{
     iifname {{ "lo", {devices} }} notrack accept
-    iifname "k6t-*" accept
+    iifname "k6t-*" notrack accept
     drop
   }}
   chain input {{
@@ -115,6 +131,7 @@ def cable(addresses: Iterable[str], tap: str) -> str:
     v4, v6 = versions(addresses)
     return _CABLE.format(
         first=_FIRST,
+        guests=_GUESTS,
         tap=tap,
         plug=PLUG,
         mac=MAC,

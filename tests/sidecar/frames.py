@@ -74,6 +74,13 @@ def attempts(source_mac: str, source: str, wanted: str, to: str, port: int = 80)
     ]
 
 
+def tagged(frame: bytes, *numbers: int, kind: int = 0x8100) -> bytes:
+    """Give ``frame`` VLAN tags with ``numbers``, the outermost first and of ``kind``."""
+    kinds = (kind, *[0x8100] * len(numbers))
+    tags = (struct.pack("!HH", *tag) for tag in zip(kinds, numbers, strict=False))
+    return frame[:12] + b"".join(tags) + frame[12:]
+
+
 def mentions(frame: bytes, address: str) -> bool:
     """Say whether ``address`` stands anywhere in ``frame``."""
     return packed(address) in frame

@@ -67,6 +67,7 @@ def test_it_tells_its_versions() -> None:
         ("CHECK", network(), 4),
         ("GROW", network(), 4),
         ("ADD", network("9.0.0"), 1),
+        ("ADD", network(door="168.63.129.16 }; accept"), 7),
     ],
 )
 def test_it_says_what_is_wrong(command: str, config: dict[str, str], code: int) -> None:
@@ -179,7 +180,10 @@ def test_neighbours_get_nothing(binding: Masquerade | Bridge) -> None:
             launcher.boot()
             macs = {frames.BROADCAST, UPLINK_MAC, launcher.pod.mac("k6t-eth0")}
             with Wire(launcher.neighbour, "uplink") as uplink:
-                uplink.send(*knocks(NEIGHBOUR_MAC, NEIGHBOUR, sorted(macs)))
+                on_link = {4: "169.254.9.9", 6: "fe80::858:aff:fef4:101"}
+                for own in (NEIGHBOUR, on_link):
+                    every = list(knocks(NEIGHBOUR_MAC, own, sorted(macs)))
+                    uplink.send(*every, *(frames.tagged(frame, 0, 0) for frame in every))
                 uplink.send(frames.arp(NEIGHBOUR_MAC, NEIGHBOUR[4], "10.244.1.5"))
                 assert told(answers(uplink, ARP)) == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from collections.abc import Iterator
 from subprocess import DEVNULL, PIPE
@@ -10,6 +11,7 @@ from subprocess import DEVNULL, PIPE
 import pytest
 
 from tests.sidecar import frames
+from tests.sidecar.knocking import told
 from tests.sidecar.wire import Wire
 from tests.sidecar.world import (
     ARGUMENTS,
@@ -23,7 +25,7 @@ from tests.sidecar.world import (
     get,
     world,
 )
-from tests.support.launcher import Bridge, Launcher, Masquerade
+from tests.support.launcher import NEIGHBOUR_MAC, UPLINK_MAC, Bridge, Launcher, Masquerade
 from tests.support.namespaces import Namespace, output
 
 pytestmark = [pytest.mark.namespace, pytest.mark.xdist_group("sidecar")]
@@ -34,6 +36,8 @@ WORLDS: dict[str, tuple[Masquerade | Bridge, int]] = {
     "bridge": (Bridge(), 1),
 }
 
+
+VERSIONS = ("-4", "-6")
 
 SERVER = """
 import http.server, sys
@@ -116,7 +120,10 @@ def test_a_restart_changes_nothing(here: World) -> None:
             ("ip", "route", "show", "table", "all"),
             ("ip", "-6", "route", "show", "table", "all"),
         )
-        tables = ("\n" + run("nft", "--stateless", "list", "ruleset")).split("\ntable ")
+        rules = run("nft", "--stateless", "list", "ruleset")
+        # The addresses that the guest has asked from: they age.
+        rules = re.sub(r"\s+elements = \{[^}]*\}", "", rules)
+        tables = ("\n" + rules).split("\ntable ")
         return [*sorted(map(str.strip, tables)), *(run(*command) for command in commands)]
 
     before = state()
@@ -132,6 +139,40 @@ def test_another_interface_takes_nothing_away(here: World) -> None:
     here.launcher.plug_in_another()
     for address in (IPV4, IPV6, LINK_LOCAL):
         assert get(here.guest, address)[0] == 200
+
+
+def test_a_guest_of_many_addresses_is_at_nobodys_expense(here: World) -> None:
+    # All pods of a node share the kernel's table of neighbours.
+    pod, mac = here.launcher.pod, "0a:58:0a:f4:01:05"
+    assert {get(here.guest, address)[0] for address in (IPV4, IPV6)} == {200}
+    beside = here.launcher.neighbour
+    with Wire(here.guest, "eth0") as card, Wire(beside, "uplink") as uplink:
+        for n in range(1, 200):
+            v4, v6 = f"203.0.113.{n}", f"2001:db8::{n:x}"
+            card.send(*frames.attempts(mac, v4, IPV4, frames.BROADCAST))
+            card.send(frames.arp(mac, f"198.51.100.{n}", IPV4))
+            card.send(*frames.attempts(mac, v6, IPV6, CABLE_MAC))
+            card.send(frames.solicit(mac, f"fe80::{n:x}", LINK_LOCAL))
+        # The address that it had before goes on being served.
+        assert {get(here.guest, address)[0] for address in (IPV4, IPV6)} == {200}
+        # What is not answered does not go elsewhere.
+        assert told(uplink.seen()[0]) == []
+    known = [len(pod.run("ip", v, "neigh", "show", "dev", "imds0").splitlines()) for v in VERSIONS]
+    assert all(1 <= count <= 64 for count in known), known
+    here.restart()
+
+
+@pytest.mark.parametrize("announced", [1, 2])
+def test_however_the_node_announces_addresses(here: World, announced: int) -> None:
+    # IPv4's settings of the node are those that its pods begin with.
+    pod = here.launcher.pod
+    pod.sysctl(ipv4__conf__all__arp_announce=announced)
+    try:
+        pod.ip("neigh flush dev imds0")
+        assert get(here.guest, IPV4)[0] == 200
+        assert get(here.guest, DOOR, "/?comp=versions")[0] == 200
+    finally:
+        pod.sysctl(ipv4__conf__all__arp_announce=0)
 
 
 def test_what_the_guest_knows_of_its_gateway_does_not_matter(here: World) -> None:
@@ -186,6 +227,46 @@ def test_no_translation_of_the_pod_leads_elsewhere(here: World) -> None:
             assert get(pod, address, zone="imds0")[0] == 200
     finally:
         pod.nft("delete table inet mesh")
+
+
+SPY = """
+table inet spy {
+  chain prerouting {
+    type filter hook prerouting priority -400;
+    iifname "k6t-abc" tcp dport 80 counter
+  }
+  chain input {
+    type filter hook input priority -1;
+    iifname "k6t-abc" tcp dport 15006 counter
+  }
+}
+"""
+
+
+def test_no_proxy_of_the_pod_asks_for_others(here: World) -> None:
+    # Who is on another network of the machine sends the mesh's proxy to our addresses.
+    pod = here.launcher.pod
+    with Namespace() as other:
+        pod.ip(
+            f"link add k6t-abc address {NEIGHBOUR_MAC} type bridge",
+            f"link add abc-nic type veth peer name eth0 netns {other.pid}",
+            "address add 169.254.75.11/32 dev k6t-abc",
+            "link set abc-nic master k6t-abc",
+            *(f"link set {link} up" for link in ("abc-nic", "k6t-abc")),
+        )
+        other.ip("link set eth0 up")
+        pod.nft(MESH + SPY)
+        try:
+            with Wire(other, "eth0") as outside:
+                for own, address in (("10.244.1.1", IPV4), ("fe80::99", IPV6)):
+                    tries = frames.attempts(UPLINK_MAC, own, address, NEIGHBOUR_MAC)
+                    outside.send(*tries)
+                outside.seen()
+            spied = pod.run("nft", "list", "table", "inet", "spy")
+            assert re.findall(r"counter packets (\d+)", spied) == ["2", "0"]
+        finally:
+            pod.nft("delete table inet mesh; delete table inet spy")
+            pod.ip("link del k6t-abc")
 
 
 def test_a_guest_cannot_change_the_pods_routes(here: World) -> None:

@@ -64,14 +64,19 @@ def test_local_addresses_come_after_ours() -> None:
 def test_nothing_of_the_pod_chooses_our_addresses() -> None:
     with Launcher(Masquerade()) as launcher:
         before = launcher.pod.run("ip", "-4", "route", "get", "8.8.8.8")
+        # A network on which the pod has no address.
+        launcher.pod.ip("link add bare type bridge", "link set bare up")
+        launcher.pod.ip("route add 192.0.2.0/24 dev bare")
+        bare = launcher.pod.run("ip", "-4", "route", "get", "192.0.2.1")
         before6 = launcher.pod.run("ip", "-6", "route", "get", "2001:db8::1")
         launcher.hand_over()
         plumbed(launcher, DOOR)
         assert launcher.pod.run("ip", "-4", "route", "get", "8.8.8.8") == before
+        assert launcher.pod.run("ip", "-4", "route", "get", "192.0.2.1") == bare
         assert launcher.pod.run("ip", "-6", "route", "get", "2001:db8::1") == before6
         addresses = json.loads(launcher.pod.run("ip", "-json", "address", "show", "imds0"))
         for each in addresses[0]["addr_info"]:
-            assert each["scope"] == "host" or each["preferred_life_time"] == 0
+            assert each["family"] == "inet" or each["preferred_life_time"] == 0
         assert "addr_info" not in launcher.pod.run("ip", "-json", "-6", "address", "show", "imds1")
 
 

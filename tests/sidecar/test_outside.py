@@ -44,7 +44,8 @@ def test_a_neighbour_gets_nothing(here: World) -> None:
     pod = here.launcher.pod
     macs = {frames.BROADCAST, UPLINK_MAC, CABLE_MAC, pod.mac("k6t-eth0"), pod.mac("tap0")}
     with Wire(here.launcher.neighbour, "uplink") as uplink:
-        uplink.send(*knocks(NEIGHBOUR_MAC, NEIGHBOUR, sorted(macs)))
+        every = list(knocks(NEIGHBOUR_MAC, NEIGHBOUR, sorted(macs)))
+        uplink.send(*every, *(frames.tagged(frame, 0, 0) for frame in every))
         # What comes after all that is answered: so all that has been seen to.
         uplink.send(frames.arp(NEIGHBOUR_MAC, NEIGHBOUR[4], "10.244.1.5"))
         uplink.send(frames.arp(NEIGHBOUR_MAC, NEIGHBOUR[4], "10.244.1.5"))
@@ -99,17 +100,40 @@ def test_nothing_of_ours_leaves_by_the_uplink(here: World) -> None:
             # A guest that says it were the server.
             pretended = {4: IPV4, 6: LINK_LOCAL}
             beside = [frames.BROADCAST, NEIGHBOUR_MAC, pod.mac("k6t-eth0")]
+            lies = [
+                frames.arp(CARD, IPV4, NEIGHBOUR[4]),
+                frames.arp(CARD, IPV4, IPV4, operation=2),
+                *(frames.advertise(CARD, address) for address in (IPV6, LINK_LOCAL)),
+            ]
             for mac in beside:
-                card.send(*frames.attempts(CARD, pretended[4], NEIGHBOUR[4], mac))
-                card.send(*frames.attempts(CARD, pretended[6], NEIGHBOUR[6], mac))
-            card.send(frames.arp(CARD, IPV4, NEIGHBOUR[4]))
-            card.send(frames.arp(CARD, IPV4, IPV4, operation=2))
-            card.send(*(frames.advertise(CARD, address) for address in (IPV6, LINK_LOCAL)))
+                lies += frames.attempts(CARD, pretended[4], NEIGHBOUR[4], mac)
+                lies += frames.attempts(CARD, pretended[6], NEIGHBOUR[6], mac)
+            card.send(*lies)
+            # Whoever gets these takes off all tags that have the number 0.
+            for kind in (0x8100, 0x88A8):
+                for tags in ((0,), (0, 0), (0, 0, 0)):
+                    card.send(*(frames.tagged(frame, *tags, kind=kind) for frame in lies))
         pod.run(sys.executable, "-c", INSISTENT, "eth0", "k6t-eth0")
         guest.run("bash", "-c", "echo > /dev/udp/10.244.1.1/9")
         came = answers(uplink, IP)
     assert any(frames.mentions(frame, NEIGHBOUR[4]) for frame in came)
     assert told(came) == []
+
+
+def test_the_pod_passes_nothing_on_in_the_servers_name(here: World) -> None:
+    pod = here.launcher.pod
+    bridged = isinstance(here.launcher.binding, Bridge)
+    mac = pod.mac("k6t-eth0") if bridged else UPLINK_MAC
+    with Wire(here.guest, "eth0") as card, Wire(here.launcher.neighbour, "uplink") as uplink:
+        for wanted in ("10.0.2.2", "10.244.1.5", "203.0.113.9"):
+            uplink.send(*frames.attempts(NEIGHBOUR_MAC, IPV4, wanted, mac))
+        for wanted in ("fd10:0:2::2", "fd00:10:244:1::5", "2001:db8::9"):
+            uplink.send(*frames.attempts(NEIGHBOUR_MAC, IPV6, wanted, mac))
+        # What comes after all that arrives: so all that has been seen to.
+        uplink.send(frames.attempts(NEIGHBOUR_MAC, NEIGHBOUR[4], "10.244.1.5", UPLINK_MAC)[2])
+        came = answers(card, IP)
+    assert [frame for frame in came if frames.packed(IPV6) in frame] == []
+    assert [frame for frame in came if frame[26:30] == frames.packed(IPV4)] == []
 
 
 def test_a_pretender_outside_does_not_win_the_guest(here: World) -> None:

@@ -23,7 +23,10 @@ def test_addresses_are_told_apart() -> None:
 def test_the_cable_joins_one_tap_for_our_addresses() -> None:
     rules = cable((*METADATA, DOOR), "tap7")
     assert set(re.findall(r'(?:device|fwd to) "(\w+)"', rules)) == {"tap7", PLUG}
-    assert f"ip daddr {{ 169.254.169.254, {DOOR} }} ether daddr set {MAC} fwd to" in rules
+    assert (
+        f"ip daddr {{ 169.254.169.254, {DOOR} }} update @from4 {{ ip saddr }} goto ours" in rules
+    )
+    assert f'ether daddr set {MAC} fwd to "{PLUG}"' in rules
     # nft 1.0.6 has no word for what a neighbour is asked for.
     assert "@th,64,128 { 0xfd000ec2000000000000000000000254, 0xfe80000000000000" in rules
 
