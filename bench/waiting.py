@@ -58,7 +58,7 @@ TREE = "/computeMetadata/v1"
 ATTRIBUTE = f"{TREE}/instance/guest-attributes/bench/round"
 FLAVOR = f"{HEADERS}Metadata-Flavor: Google\r\n"
 DESCRIPTION = "name: vm\ndialects: {gce: {guest_attributes: enabled}}\n"
-WAIT = f"GET {ATTRIBUTE}?wait_for_change=true HTTP/1.1\r\nHost: vm\r\n{FLAVOR}\r\n".encode()
+WAIT = f"GET {ATTRIBUTE}?wait_for_change=true HTTP/1.1\r\nHost: metadata\r\n{FLAVOR}\r\n".encode()
 # Seconds between two writes, of which a guest may make ten in one.
 PACE = 0.2
 PATIENCE = 60.0
@@ -157,8 +157,8 @@ def _write(writer: socket.socket, number: int) -> None:
 
 def _send(writer: socket.socket, number: int) -> None:
     body = str(number)
-    head = f"PUT {ATTRIBUTE} HTTP/1.1\r\nHost: vm\r\n{FLAVOR}Content-Length: {len(body)}\r\n\r\n"
-    writer.sendall((head + body).encode())
+    head = f"PUT {ATTRIBUTE} HTTP/1.1\r\nHost: metadata\r\n{FLAVOR}"
+    writer.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
 
 
 def _forms(rounds: int, count: int) -> None:

@@ -78,6 +78,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--issuer-url", default="", metavar="URL", help="issuer of signed tokens")
     parser.add_argument(
+        "--host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name by which guests and the operator may ask, beside addresses, localhost and "
+        "the names that clients know; repeatable",
+    )
+    parser.add_argument(
         "--proxy",
         action="append",
         default=[],
@@ -124,6 +132,7 @@ def run(options: argparse.Namespace) -> int:
         access_log=access_log,
         log_level=options.log_level,
         issuer_url=options.issuer_url,
+        hosts=tuple(options.host),
         proxies=tuple(options.proxy),
         proxy_secret_file=options.proxy_secret_file,
         session_key=options.session_key,

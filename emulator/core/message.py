@@ -34,7 +34,8 @@ class Request(msgspec.Struct, frozen=True):
     """One request as the core sees it.
 
     ``path`` is normalised (``core.paths``), ``query`` raw without its question mark, ``body``
-    bounded by the server, ``peer`` the address or socket path that it came from.
+    bounded by the server, ``peer`` the address or socket path that it came from. It is ``foreign``
+    if it was sent to a name that is not the server's (``core.policy.Hosts``).
     """
 
     method: str
@@ -43,6 +44,7 @@ class Request(msgspec.Struct, frozen=True):
     headers: Headers
     body: bytes = b""
     peer: str = ""
+    foreign: bool = False
 
 
 class Reply(msgspec.Struct, frozen=True):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import unquote
+
+_ABSOLUTE = re.compile("https?://([^/?#]*)", re.IGNORECASE)
 
 
 def split_target(target: str) -> tuple[str, str]:
@@ -11,6 +14,12 @@ def split_target(target: str) -> tuple[str, str]:
         target = _origin_form(target)
     path, _, query = target.partition("?")
     return normalise(path), query
+
+
+def authority(target: str) -> str:
+    """Give the host, with its port, that a target in absolute form names; empty for another."""
+    absolute = _ABSOLUTE.match(target)
+    return absolute[1] if absolute else ""
 
 
 def normalise(path: str) -> str:
@@ -35,8 +44,6 @@ def normalise(path: str) -> str:
 
 
 def _origin_form(target: str) -> str:
-    scheme, separator, rest = target.partition("://")
-    if not separator or scheme.lower() not in {"http", "https"}:
-        return "/" + target
-    slash = rest.find("/")
-    return rest[slash:] if slash >= 0 else "/"
+    absolute = _ABSOLUTE.match(target)
+    rest = target[absolute.end() :] if absolute else target
+    return rest if rest.startswith("/") else f"/{rest}"

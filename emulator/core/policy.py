@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from http import HTTPStatus
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 import msgspec
 
@@ -18,6 +20,7 @@ __all__ = [
     "Closed",
     "CompiledArea",
     "ForbidHeader",
+    "Hosts",
     "Refusal",
     "RequireHeader",
     "Rule",
@@ -30,6 +33,7 @@ DEFAULTS: Mapping[Refusal, Reply] = {
     Refusal.PROXY_INCOMPLETE: Reply(400, b"400 Bad Request\n"),
     Refusal.PROXY_FORGED: Reply(403, b"403 Forbidden\n"),
     Refusal.DIALECT_OFF: Reply(404, b"404 Not Found\n"),
+    Refusal.FOREIGN_HOST: Reply(403, b"403 Forbidden\n"),
     Refusal.HEADER_MISSING: Reply(400, b"400 Bad Request\n"),
     Refusal.FORWARDED: Reply(403, b"403 Forbidden\n"),
     Refusal.METHOD: Reply(405, b"405 Method Not Allowed\n"),
@@ -45,6 +49,50 @@ DEFAULTS: Mapping[Refusal, Reply] = {
     Refusal.SESSION_INVALID: Reply(401, b"401 Unauthorized\n"),
     Refusal.BAD_LIFETIME: Reply(400, b"400 Bad Request\n"),
 }
+
+
+# A name or IPv4 address, or an IPv6 address in brackets with or without its scope; and a port.
+_HOST = re.compile(r"(?:\[([^%\]]*)(?:%[^\]]*)?\]|([^:\[\]]*))(?::[0-9]*)?")
+_LONGEST_HOST = 300
+_KEPT_HOSTS = 256
+
+
+class Hosts:
+    """The names that a server goes by (contract 9.2-16): who asks for another one was misled.
+
+    A web page can let its own name lead to the metadata address, and its reader's browser then
+    shows it what is there (DNS rebinding). It cannot do so with an address, nor with ``names``.
+    """
+
+    __slots__ = ("_known", "_names")
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        """Go by ``names``, lower case without a final dot, by ``localhost`` and any address."""
+        self._names = frozenset(("localhost", *names))
+        # As they were sent: what comes again costs a look-up.
+        self._known: set[str] = set()
+
+    def foreign(self, sent: str | None) -> bool:
+        """Say whether a ``Host`` header, if one was ``sent``, names another server."""
+        if not sent or sent in self._known:
+            return False
+        if not self._names_us(sent):
+            return True
+        if len(self._known) < _KEPT_HOSTS:
+            self._known.add(sent)
+        return False
+
+    def _names_us(self, sent: str) -> bool:
+        parts = _HOST.fullmatch(sent) if len(sent) <= _LONGEST_HOST else None
+        if parts is None:
+            return False
+        bracketed, name = parts.groups()
+        try:
+            if bracketed is not None:
+                return bool(IPv6Address(bracketed))
+            return name.lower().removesuffix(".") in self._names or bool(IPv4Address(name))
+        except AddressValueError:
+            return False
 
 
 class RequireHeader(msgspec.Struct, frozen=True):
@@ -113,8 +161,8 @@ class Area(msgspec.Struct, frozen=True, kw_only=True):
     """Paths that live under one set of rules.
 
     ``prefixes`` are the paths, whole segments, below which even unknown names belong here (the
-    longest prefix wins). Rules are applied in their order, then ``session``, then the method
-    (contract 9.3).
+    longest prefix wins). A request to another's name is refused first, unless with ``any_host``;
+    then rules are applied in their order, then ``session``, then the method (contract 9.3).
     ``refusals`` overrides ``DEFAULTS``; ``headers`` are on every outcome. ``writes`` answers what
     is not to be read, POST, PUT and DELETE, wherever below the prefixes it is sent. ``query`` is
     one with which each of its paths can be asked for.
@@ -129,12 +177,14 @@ class Area(msgspec.Struct, frozen=True, kw_only=True):
     headers: HeaderLines = ()
     writes: Live | None = None
     query: str = ""
+    any_host: bool = False
 
 
 class CompiledArea:
     """An area ready for requests: its gate, and every refusal as a built answer."""
 
     __slots__ = (
+        "_any_host",
         "_checks",
         "area",
         "common",
@@ -158,6 +208,7 @@ class CompiledArea:
         self._checks: tuple[Callable[[Request], Refusal | None], ...] = tuple(
             rule.check for rule in area.rules
         )
+        self._any_host = area.any_host
         self.session = area.session
         self.writes = area.writes
         allow = ("Allow", ", ".join(area.methods))
@@ -173,6 +224,8 @@ class CompiledArea:
 
         A stranger has no ``services``, and so no session.
         """
+        if request.foreign and not self._any_host:
+            return Refusal.FOREIGN_HOST
         for check in self._checks:
             refusal = check(request)
             if refusal is not None:

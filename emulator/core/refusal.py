@@ -12,6 +12,7 @@ class Refusal(StrEnum):
     PROXY_INCOMPLETE = "proxy-incomplete"
     PROXY_FORGED = "proxy-forged"
     DIALECT_OFF = "dialect-off"
+    FOREIGN_HOST = "foreign-host"
     HEADER_MISSING = "header-missing"
     FORWARDED = "forwarded"
     METHOD = "method"

@@ -56,6 +56,13 @@ DOORS = {name: address for dialect in DIALECTS.values() for name, address in dia
 """The addresses at which guests ask beside 169.254.169.254, by the names of their doors."""
 
 
+# cloud-init looks for EC2 under this name too; its clients need nobody to resolve it.
+HOSTS = frozenset(
+    ("instance-data", *(name for dialect in DIALECTS.values() for name in dialect.hosts))
+)
+"""The names by which clients ask for the metadata address."""
+
+
 def split_at_door(target: str) -> tuple[str, str]:
     """Split a request target into path and query, one behind a door's name and a colon too."""
     door, colon, rest = target.partition(":")

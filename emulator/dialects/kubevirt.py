@@ -84,6 +84,7 @@ _REFUSALS = {
     # Beyond kubevirt-imds, which ignores it: a proxy in the guest must not lend its place to
     # others (contract 9.1).
     Refusal.FORWARDED: _error(400, "forwarded_request", "X-Forwarded-For header is not allowed"),
+    Refusal.FOREIGN_HOST: _error(403, "foreign_host", "Host header names another server"),
     Refusal.METHOD: _text(405, b"Method not allowed"),
     Refusal.NOT_FOUND: _text(404, b"404 page not found"),
     Refusal.SESSION_MISSING: _error(

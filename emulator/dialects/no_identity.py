@@ -20,6 +20,7 @@ _BODY = {"error": "invalid_request", "error_description": IDENTITY_NOT_FOUND}
 _NONE = Reply(400, msgspec.json.encode(_BODY), JSON)
 _REFUSALS: Mapping[Refusal, Reply] = {
     Refusal.DIALECT_OFF: DEFAULTS[Refusal.DIALECT_OFF],
+    Refusal.FOREIGN_HOST: DEFAULTS[Refusal.DIALECT_OFF],
     Refusal.NOT_FOUND: _NONE,
 }
 

@@ -45,12 +45,12 @@ class ServeConfig(msgspec.Struct, frozen=True, kw_only=True):
     ``access_log`` is a file, ``-`` for standard error or empty for none; ``log_level`` one of
     logging's, or ``off``. ``issuer_url`` names the issuer of signed tokens, by default the
     operator's address. ``proxies`` are the addresses whose signed headers are believed, with the
-    secret in ``proxy_secret_file``. ``session_key`` is a file with the key of session tokens, by
-    default one made once and kept in ``state``; ``identity_cert`` and ``identity_key`` are PEM
-    files to sign identity documents with, by default made likewise.
-    ``allow_credential_process`` lets descriptions name programs that give credentials: whoever
-    writes one runs it as the server. ``reload_seconds`` is half of the second within which a
-    change must be served.
+    secret in ``proxy_secret_file``. ``hosts`` are further names by which the server may be asked.
+    ``session_key`` is a file with the key of session tokens, by default one made once and kept in
+    ``state``; ``identity_cert`` and ``identity_key`` are PEM files to sign identity documents
+    with, by default made likewise. ``allow_credential_process`` lets descriptions name programs
+    that give credentials: whoever writes one runs it as the server. ``reload_seconds`` is half of
+    the second within which a change must be served.
     """
 
     instances: str = ""
@@ -66,6 +66,7 @@ class ServeConfig(msgspec.Struct, frozen=True, kw_only=True):
     access_log: str = ""
     log_level: str = "info"
     issuer_url: str = ""
+    hosts: tuple[str, ...] = ()
     proxies: tuple[str, ...] = ()
     proxy_secret_file: str = ""
     session_key: str = ""

@@ -6,14 +6,17 @@ import asyncio
 import ipaddress
 import logging
 import os
+import re
 import signal
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from emulator.core.message import Reply
-from emulator.dialects import DOORS, VOCABULARY, gives_tokens
+from emulator.core.policy import Hosts
+from emulator.dialects import DOORS, HOSTS, VOCABULARY, gives_tokens
 from emulator.errors import ConfigError, Problem, StartError
 from emulator.model.config import DEFAULT_LISTEN, ServeConfig
 from emulator.observe.access import AccessLog
@@ -43,6 +46,8 @@ _log = logging.getLogger("imds")
 _SPARE = 64
 
 _NAMED = 5
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 
 
 class Server:
@@ -85,6 +90,7 @@ class Server:
         self._log = AccessLog(config.access_log) if config.access_log else None
         anyone = self._backing.renderer.anyone()
         self.hub = Hub(self._reloader.first(), ports, self._log, anyone, config.limits)
+        self.hub.hosts = Hosts((*HOSTS, *map(_host, config.hosts)))
         self.doors = Doors(self.hub, config.limits)
         self.operator: Listener | None = None
 
@@ -209,7 +215,9 @@ class Server:
             "/guests": self._guests,
             **self._tokens.pages(),
         }
-        self.operator = Listener(endpoint, Operator(pages), config.limits, tls)
+        issuer = urlsplit(config.issuer_url).hostname
+        hosts = Hosts((*map(_host, config.hosts), *((issuer,) if issuer else ())))
+        self.operator = Listener(endpoint, Operator(pages, hosts), config.limits, tls)
         check_exposure(self.operator.address, tls=tls is not None)
         if self.operator.url and not config.issuer_url:
             # So that who follows a token's `iss` finds discovery there.
@@ -265,6 +273,12 @@ def _proxies(config: ServeConfig, ports: Ports) -> Proxies:
         allowed = "a readable file with the secret that the proxies sign with"
         raise ConfigError(Problem("command line", 0, "--proxy-secret-file", found, allowed))
     return Proxies(frozenset(map(_address, config.proxies)), secret)
+
+
+def _host(text: str) -> str:
+    if _HOST_NAME.fullmatch(text):
+        return text.lower().removesuffix(".")
+    raise ConfigError(Problem("command line", 0, "--host", f'"{text}"', "a name without a port"))
 
 
 def _address(text: str) -> str:

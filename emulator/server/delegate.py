@@ -19,7 +19,7 @@ from tornado.httputil import (
 )
 
 from emulator.core.message import Answer, Done, Outcome, Request, Wait, build
-from emulator.core.paths import split_target
+from emulator.core.paths import authority, split_target
 from emulator.core.policy import CompiledArea, Refusal
 from emulator.core.snapshot import OFF, Decision
 from emulator.errors import ConfigError, ImdsError
@@ -106,7 +106,8 @@ class Exchange(Heard):
             self._send(request, "", decision, decision.answer)
             return
         machine, headers = found
-        request = Request(self._line.method, path, query, headers, self._body, address)
+        foreign = self._foreign(headers)
+        request = Request(self._line.method, path, query, headers, self._body, address, foreign)
         self._body = b""
         try:
             decision = machine.asked().decide(request, machine)
@@ -114,6 +115,13 @@ class Exchange(Heard):
             self._failed(request, machine, machine.refusing(path))
             return
         _ = self._decided(request, machine, decision)
+
+    def _foreign(self, headers: HTTPHeaders) -> bool:
+        """Say whether it was sent to another's name, in either place that can have one."""
+        hosts, target = self._front.hub.hosts, self._line.path
+        if hosts.foreign(headers.get("Host")):
+            return True
+        return not target.startswith("/") and hosts.foreign(authority(target))
 
     def _decided(self, request: Request, machine: Machine, decision: Decision) -> bool:
         """Answer as was decided, and say so; False for a request that waits on."""

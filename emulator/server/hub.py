@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from email.utils import formatdate
 
+from emulator.core.policy import Hosts
 from emulator.core.snapshot import Snapshot
+from emulator.dialects import HOSTS
 from emulator.model.config import Limits
 from emulator.observe.access import Observer
 from emulator.ports import Ports
@@ -16,7 +18,10 @@ _LIMITS = Limits()
 
 
 class Hub:
-    """What every connection shares; a reload puts another ``fleet`` in its place."""
+    """What every connection shares; a reload puts another ``fleet`` in its place.
+
+    ``hosts`` are the names by which guests may ask: those of clients, unless told otherwise.
+    """
 
     def __init__(
         self,
@@ -31,6 +36,7 @@ class Hub:
         Of ``limits``, those on waiting requests are the hub's.
         """
         self.fleet = fleet
+        self.hosts = Hosts(HOSTS)
         self.waiting = 0
         self._limits = limits
         self.anyone = anyone

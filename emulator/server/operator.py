@@ -7,6 +7,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 import msgspec
+from tornado.http1connection import HTTP1Connection
 from tornado.httputil import (
     HTTPConnection,
     HTTPHeaders,
@@ -17,14 +18,16 @@ from tornado.httputil import (
 )
 
 from emulator.core.message import JSON, Reply
-from emulator.core.paths import split_target
+from emulator.core.paths import authority, split_target
+from emulator.core.policy import Hosts
 from emulator.errors import ConfigError, Problem
 from emulator.runtime.sockets import Endpoint
-from emulator.server.listeners import Heard
+from emulator.server.listeners import Heard, peer_of
 
 Page = Callable[[], Reply]
 
 _MISSING = Reply(404, b"404 Not Found\n")
+_FOREIGN = Reply(403, b"403 Forbidden\n")
 _READ_ONLY = Reply(405, b"405 Method Not Allowed\n", headers=(("Allow", "GET, HEAD"),))
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
@@ -66,21 +69,23 @@ class Readiness:
 class Operator(HTTPServerConnectionDelegate):
     """Answers the operator from a table of pages."""
 
-    def __init__(self, pages: dict[str, Page]) -> None:
-        """Serve ``pages`` by path."""
+    def __init__(self, pages: dict[str, Page], hosts: Hosts) -> None:
+        """Serve ``pages`` by path to who asks by one of ``hosts``; a unix socket has no name."""
         self.pages = pages
+        self.hosts = hosts
 
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
     ) -> HTTPMessageDelegate:
         """Begin an exchange (called by Tornado)."""
         del server_conn
-        return _Exchange(self.pages, request_conn)
+        assert isinstance(request_conn, HTTP1Connection)  # noqa: S101 - the only kind Tornado has
+        return _Exchange(self, request_conn)
 
 
 class _Exchange(Heard):
-    def __init__(self, pages: dict[str, Page], connection: HTTPConnection) -> None:
-        self._pages = pages
+    def __init__(self, operator: Operator, connection: HTTP1Connection) -> None:
+        self._operator = operator
         self._connection = connection
 
     def headers_received(
@@ -90,6 +95,7 @@ class _Exchange(Heard):
         super().headers_received(start_line, headers)
         assert isinstance(start_line, RequestStartLine)  # noqa: S101 - a server reads requests
         self._line = start_line
+        self._host = headers.get("Host")
 
     def finish(self) -> None:
         """Answer."""
@@ -105,7 +111,11 @@ class _Exchange(Heard):
         self._connection.finish()
 
     def _reply(self) -> Reply:
-        page = self._pages.get(split_target(self._line.path)[0])
+        hosts = self._operator.hosts
+        foreign = hosts.foreign(self._host) or hosts.foreign(authority(self._line.path))
+        if foreign and peer_of(self._connection.context):
+            return _FOREIGN
+        page = self._operator.pages.get(split_target(self._line.path)[0])
         if page is None:
             return _MISSING
         return page() if self._line.method in {"GET", "HEAD"} else _READ_ONLY

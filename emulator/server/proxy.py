@@ -15,11 +15,13 @@ SIGNATURE = "X-Instance-Id-Signature"
 PROVIDER = "X-Metadata-Provider"
 PROVIDER_SIGNATURE = "X-Metadata-Provider-Signature"
 FORWARDED = "X-Forwarded-For"
+# Of a proxy's own too: it may ask by whatever name it was given.
+_HOST = "Host"
 _CARRIERS = (INSTANCE, TENANT, SIGNATURE, PROVIDER, PROVIDER_SIGNATURE, FORWARDED)
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """Whom a proxy speaks for, and the guest's own headers, ``rest``.
+    """Whom a proxy speaks for, and the guest's own headers, ``rest``, without the ``Host``.
 
     Either a machine's ``uuid`` and ``project``, or the ``address`` that it forwards for.
     """
@@ -67,6 +69,6 @@ class Proxies:
 def _without_carriers(headers: HTTPHeaders) -> HTTPHeaders:
     rest = HTTPHeaders()
     for name, value in headers.get_all():
-        if name not in _CARRIERS:
+        if name not in _CARRIERS and name != _HOST:
             rest.add(name, value)
     return rest

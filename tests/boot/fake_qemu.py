@@ -32,7 +32,7 @@ def show(text: str) -> None:
 
 def request(path: str, address: str = "169.254.169.254") -> bytes:
     bridge = shlex.split(value(rf"{address}:80-cmd:(.*?)(?:,(?:guest|host)fwd.*)?\n"))
-    head = f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode()
+    head = f"GET {path} HTTP/1.1\r\nHost: metadata\r\nConnection: close\r\n\r\n".encode()
     return subprocess.run(bridge, input=head, capture_output=True, check=True).stdout
 
 

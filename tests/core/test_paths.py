@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.core.paths import normalise, split_target
+from emulator.core.paths import authority, normalise, split_target
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,7 @@ def test_a_path_is_normalised(given_path: str, expected: str) -> None:
         ("/v1/token?audience=vault", ("/v1/token", "audience=vault")),
         ("http://169.254.169.254/latest/?x", ("/latest", "x")),
         ("HTTPS://h", ("/", "")),
+        ("http://h?a=/latest", ("/", "a=/latest")),
         ("h", ("/h", "")),
         ("*", ("/*", "")),
         ("ftp://h/x", ("/ftp:/h/x", "")),
@@ -46,6 +47,20 @@ def test_a_path_is_normalised(given_path: str, expected: str) -> None:
 )
 def test_a_target_is_split(target: str, expected: tuple[str, str]) -> None:
     assert split_target(target) == expected
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("http://h:80/latest", "h:80"),
+        ("HTTP://h?x", "h"),
+        ("/http://h/", ""),
+        ("ftp://h/", ""),
+        ("http:///x", ""),
+    ],
+)
+def test_the_absolute_form_names_a_host(target: str, expected: str) -> None:
+    assert authority(target) == expected
 
 
 @given(st.text(alphabet="ab/.%2eEfF\x00é"))

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tornado.httputil import HTTPHeaders
 
 from emulator import sources
 from emulator.core.credentials import AccessToken
-from emulator.core.message import Answer
+from emulator.core.message import Answer, Request
 from emulator.core.policy import CompiledArea, Refusal, RequireHeader, Session
 from emulator.core.session import TOKEN_HEADER, TTL_HEADER
 from emulator.dialects import DIALECTS, VOCABULARY
@@ -180,6 +181,19 @@ def test_a_header_that_an_area_asks_for_is_needed(guest: Guest) -> None:
             assert guest.ask(path) == area.refusals[Refusal.HEADER_MISSING], path
         elif headers:
             assert guest.ask(path) == area.refusals[Refusal.SESSION_MISSING], path
+
+
+@every_guest
+def test_a_page_whose_name_leads_here_reads_nothing(guest: Guest) -> None:
+    for path, area, headers in places(guest):
+        request = Request("GET", path, "", HTTPHeaders(headers), foreign=True)
+        found = guest.snapshot.decide(request, guest)
+        if area.name == "health":
+            assert found.refusal is None
+        else:
+            assert found.refusal is Refusal.FOREIGN_HOST, path
+            assert found.answer == area.refusals[Refusal.FOREIGN_HOST], path
+            assert area.refusals[Refusal.FOREIGN_HOST].status == 403, path
 
 
 @every_guest

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from tornado.httputil import HTTPHeaders
 
+from emulator.core.message import Answer, Request
 from emulator.dialects import no_identity
 from emulator.dialects.base import IDENTITY_NOT_FOUND
 from tests.support.guest import COMPLETE, Guest, header
@@ -54,6 +56,14 @@ def test_who_asks_for_an_identity_hears_that_there_is_none(
         assert header(answer, "Content-Type") == "application/json"
     forwarded = guest.ask(path, headers={**SAID, "X-Forwarded-For": "10.0.0.9"})
     assert json.loads(forwarded.body) == NO_IDENTITY
+
+
+def test_to_another_s_name_the_dialect_is_off() -> None:
+    guest = OTHERS["default"]
+    request = Request("GET", TOKEN, "", HTTPHeaders(SAID), foreign=True)
+    answer = guest.snapshot.decide(request, guest).answer
+    assert isinstance(answer, Answer)
+    assert answer.status == 404
 
 
 @on_others

@@ -213,11 +213,33 @@ def raw(port: int, request: bytes, ending: bytes) -> bytes:
 async def test_the_connections_fate_is_said(
     http_server: Any, http_port: int, version: str, wish: bytes, fate: bytes
 ) -> None:
-    request = b"GET /healthz HTTP/%s\r\nHost: x\r\n%s\r\n" % (version.encode(), wish)
+    request = b"GET /healthz HTTP/%s\r\nHost: metadata\r\n%s\r\n" % (version.encode(), wish)
     answer = await asyncio.to_thread(raw, http_port, request, b"\r\n\r\nOK")
     head = answer.partition(b"\r\n\r\n")[0]
     assert fate in head
     assert bool(fate) == (b"Connection:" in head)
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize(
+    ("target", "host", "status"),
+    [
+        (b"/openstack", b"metadata", 200),
+        (b"/openstack", b"page.example", 403),
+        (b"http://page.example/openstack", b"169.254.169.254", 403),
+        (b"http://169.254.169.254/openstack", b"169.254.169.254", 200),
+        (b"http://169.254.169.254/openstack", b"page.example", 403),
+        (b"/openstack", b"metadata\r\nHost: page.example", 403),
+        (b"/healthz", b"page.example", 200),
+        (b"/computeMetadata/v1/", b"page.example", 404),
+    ],
+)
+async def test_a_page_whose_name_leads_here_reads_nothing(
+    http_server: Any, http_port: int, target: bytes, host: bytes, status: int
+) -> None:
+    request = b"HEAD %s HTTP/1.1\r\nHost: %s\r\n\r\n" % (target, host)
+    answer = await asyncio.to_thread(raw, http_port, request, b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
 
 
 @pytest.mark.gen_test
@@ -236,7 +258,7 @@ async def test_a_guest_that_hangs_up_is_forgotten(
 
     bench.backing.tokens = token
     _, writer = await asyncio.open_connection("127.0.0.1", http_port)
-    writer.write(b"GET /v1/token HTTP/1.1\r\nHost: x\r\nMetadata: true\r\n\r\n")
+    writer.write(b"GET /v1/token HTTP/1.1\r\nHost: metadata\r\nMetadata: true\r\n\r\n")
     await asyncio.wait_for(asked.wait(), 10)
     writer.close()
     await asyncio.wait_for(dropped.wait(), 10)

@@ -110,6 +110,13 @@ def test_a_signed_claim_is_believed(machines: list[Machine]) -> None:
     assert proxied(machines, claims(machines[1])) == "two"
 
 
+def test_a_proxy_may_ask_by_any_name(machines: list[Machine]) -> None:
+    fleet = Fleet(machines, sole=True, proxies=Proxies(frozenset({PROXY}), SECRET))
+    result = fleet.find("", PROXY, claims(machines[1], Host="nova.example", Metadata="true"))
+    assert not isinstance(result, Refusal)
+    assert list(result[1].get_all()) == [("Metadata", "true")]
+
+
 @pytest.mark.parametrize(
     ("changes", "refusal"),
     [

@@ -17,17 +17,18 @@ from tornado.httputil import (
 )
 
 from emulator.core.message import Reply
+from emulator.core.policy import Hosts
 from emulator.model.config import Limits
 from emulator.runtime.sockets import Endpoint
 from emulator.server.listeners import Heard, Listener
 from emulator.server.operator import Operator, Readiness
 
 LOOPBACK = Endpoint(host="127.0.0.1", port=0)
-HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def listener(limits: Limits, endpoint: Endpoint = LOOPBACK) -> Listener:
-    return Listener(endpoint, Operator({"/healthz": Readiness().health}), limits)
+    return Listener(endpoint, Operator({"/healthz": Readiness().health}, Hosts()), limits)
 
 
 @asynccontextmanager
@@ -79,7 +80,7 @@ def test_one_connection_too_many_is_closed_and_a_free_place_is_given() -> None:
         (Limits(idle_seconds=0.05), b"GET /healthz HTTP/1.1\r\nHost:"),
         (
             Limits(body_seconds=0.05),
-            b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n",
+            b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n",
         ),
     ],
     ids=["silence", "half a head", "a body that never comes"],
@@ -162,10 +163,10 @@ def test_an_answer_that_nobody_takes_is_not_kept() -> None:
         return Reply(200, bytes(32 << 20))
 
     async def main() -> None:
-        made = Listener(LOOPBACK, Operator({"/": large}), Limits(idle_seconds=0.3))
+        made = Listener(LOOPBACK, Operator({"/": large}, Hosts()), Limits(idle_seconds=0.3))
         async with connected(made) as (_, writer):
             writer.transport.pause_reading()  # type: ignore[attr-defined]
-            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             for _ in range(200):
                 await asyncio.sleep(0.05)
                 if made.sending:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
+from emulator.core.policy import Hosts
 from emulator.errors import ConfigError
 from emulator.runtime.sockets import parse
 from emulator.server.operator import Operator, Readiness, check_exposure
@@ -21,7 +22,8 @@ def readiness() -> Readiness:
 
 @pytest.fixture
 def app(readiness: Readiness) -> Operator:
-    return Operator({"/healthz": readiness.health, "/readyz": readiness.page})
+    pages = {"/healthz": readiness.health, "/readyz": readiness.page}
+    return Operator(pages, Hosts(["ops.example"]))
 
 
 Ask = Callable[..., Awaitable[HTTPResponse]]
@@ -29,9 +31,11 @@ Ask = Callable[..., Awaitable[HTTPResponse]]
 
 @pytest.fixture
 def ask(http_client: AsyncHTTPClient, http_server: Any, base_url: str) -> Ask:
-    async def asking(path: str, method: str = "GET", body: bytes | None = None) -> HTTPResponse:
+    async def asking(
+        path: str, method: str = "GET", body: bytes | None = None, **headers: str
+    ) -> HTTPResponse:
         return await http_client.fetch(
-            base_url + path, method=method, body=body, raise_error=False
+            base_url + path, method=method, body=body, headers=headers, raise_error=False
         )
 
     return asking
@@ -56,6 +60,17 @@ async def test_the_rest_is_refused(ask: Ask) -> None:
     headed = await ask("/healthz", "HEAD")
     assert (headed.code, headed.headers["Content-Length"]) == (200, "3")
     assert headed.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("ops.example:16926", 200), ("localhost", 200), ("[::1]", 200), ("page.example", 403)],
+)
+@pytest.mark.gen_test
+async def test_a_page_whose_name_leads_here_reads_nothing(
+    ask: Ask, host: str, status: int
+) -> None:
+    assert (await ask("/healthz", Host=host)).code == status
 
 
 @pytest.mark.parametrize("where", ["127.0.0.1:1", "[::1]:1", "unix:/run/s"])

@@ -146,7 +146,7 @@ def test_sigterm_lets_a_large_answer_arrive_whole(tmp_path: Path) -> None:
     with Serving(tmp_path, str(description)) as server:
         port = int(server.url.rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port), DEADLINE) as guest:
-            guest.sendall(b"GET /openstack/latest/user_data HTTP/1.0\r\nHost: x\r\n\r\n")
+            guest.sendall(b"GET /openstack/latest/user_data HTTP/1.0\r\nHost: metadata\r\n\r\n")
             head = guest.recv(1024)
             server.process.send_signal(signal.SIGTERM)
             size = len(head.partition(b"\r\n\r\n")[2])
@@ -272,6 +272,7 @@ def test_a_port_in_use_stops_the_start(tmp_path: Path) -> None:
             [MINIMAL, "--proxy", "router", "--proxy-secret-file", MINIMAL],
             '--proxy: found "router"',
         ),
+        ([MINIMAL, "--host", "imds.example:80"], '--host: found "imds.example:80"'),
         (["--podinfo", "missing"], "missing"),
     ],
 )
@@ -322,7 +323,7 @@ def test_headers_and_bodies_are_bounded(tmp_path: Path) -> None:
             flood.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * (20 << 10))
             assert flood.recv(100) == b""
         with socket.create_connection(("127.0.0.1", port), DEADLINE) as flood:
-            flood.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n")
+            flood.sendall(b"POST / HTTP/1.1\r\nHost: metadata\r\nContent-Length: 65537\r\n\r\n")
             assert flood.recv(100).startswith(b"HTTP/1.1 400 ")
         assert server.get("/healthz").text == "OK"
 
@@ -347,3 +348,39 @@ def test_no_secret_is_logged(tmp_path: Path) -> None:
     assert len(server.seen()) == 4
     assert secret not in said
     assert "c2VjcmV0" not in said
+
+
+def test_the_names_that_it_goes_by_can_be_given(tmp_path: Path) -> None:
+    names = ("--host", "IMDS.example.", "--issuer-url", "https://issuer.example/realm")
+    path = "/latest/meta-data/instance-id"
+    with Serving(tmp_path, MINIMAL, *names) as server:
+        assert server.get(path).status_code == 200
+        assert server.get(path, Host="imds.example:80").status_code == 200
+        assert server.get(path, Host="issuer.example").status_code == 403
+        for host, status in (
+            ("imds.example", 200),
+            ("issuer.example", 200),
+            ("page.example", 403),
+        ):
+            answer = requests.get(
+                f"{server.operator}/healthz", headers={"Host": host}, timeout=DEADLINE
+            )
+            assert answer.status_code == status, host
+        assert [line["reason"] for line in server.seen()] == ["", "", "foreign-host"]
+
+
+def test_the_name_counts_on_a_guest_s_socket_but_not_on_the_operator_s(tmp_path: Path) -> None:
+    own, operator = tmp_path / "guest.sock", tmp_path / "operator.sock"
+    listen = ("--listen", "127.0.0.1:0", "--listen", f"unix:{own}")
+    with Serving(tmp_path, MINIMAL, *listen, operator=f"unix:{operator}"):
+        statuses = []
+        for path, where in (
+            (own, "page.example/openstack"),
+            (own, "metadata/openstack"),
+            (operator, "page.example/readyz"),
+        ):
+            command = ["curl", "-sS", "-o", str(tmp_path / "body"), "-w", "%{http_code}"]
+            command += ["--unix-socket", str(path), f"http://{where}"]
+            done = subprocess.run(command, capture_output=True, check=True)
+            statuses.append(done.stdout)
+        assert statuses == [b"403", b"200", b"200"]

@@ -535,7 +535,9 @@ async def test_what_was_said_is_there_after_many_reloads_of_which_none_was_asked
 
 def raw(path: str) -> bytes:
     """Give a request as it stands on the wire."""
-    return f"GET {TREE}{path} HTTP/1.1\r\nHost: x\r\nMetadata-Flavor: Google\r\n\r\n".encode()
+    return (
+        f"GET {TREE}{path} HTTP/1.1\r\nHost: metadata\r\nMetadata-Flavor: Google\r\n\r\n".encode()
+    )
 
 
 async def body(reader: asyncio.StreamReader) -> bytes:
@@ -744,7 +746,7 @@ async def test_a_guest_that_hangs_up_is_found_whatever_it_sent_before(
     try:
         host, _, port = str(listener).partition(":")
         _, writer = await asyncio.open_connection(host, int(port))
-        head = f"GET {TREE}{ALL} HTTP/1.1\r\nHost: vm\r\nMetadata-Flavor: Google\r\n\r\n"
+        head = f"GET {TREE}{ALL} HTTP/1.1\r\nHost: metadata\r\nMetadata-Flavor: Google\r\n\r\n"
         writer.write(head.encode() + more)
         await writer.drain()
         await asyncio.wait_for(arrived.acquire(), 10)

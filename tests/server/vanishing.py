@@ -37,7 +37,7 @@ while True:
         if time.monotonic() > end:
             raise
         time.sleep(0.05)
-guest.sendall(b"GET {WAIT} HTTP/1.1\\r\\nHost: vm\\r\\nMetadata-Flavor: Google\\r\\n\\r\\n")
+guest.sendall(b"GET {WAIT} HTTP/1.1\\r\\nHost: metadata\\r\\nMetadata-Flavor: Google\\r\\n\\r\\n")
 time.sleep(600)
 """
 

@@ -19,6 +19,7 @@ TEXT = "text/plain; charset=utf-8"
 _WORDS = {
     Refusal.HEADER_MISSING: "Bad request: . Required metadata header not specified",
     Refusal.FORWARDED: "Bad request. The X-Forwarded-For header is not allowed",
+    Refusal.FOREIGN_HOST: "Forbidden. The Host header names another server",
     Refusal.NOT_FOUND: "Not found",
 }
 # Azure says so of a request that the others forbid.

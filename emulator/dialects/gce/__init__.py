@@ -37,6 +37,7 @@ _PAGE = """\
 _WHY = {
     Refusal.HEADER_MISSING: 'Missing required header "Metadata-Flavor": "Google"',
     Refusal.FORWARDED: "Requests with X-Forwarded-For are not answered.",
+    Refusal.FOREIGN_HOST: "The Host header names another server.",
     Refusal.BAD_QUERY: "A parameter of the query has a value that is not allowed.",
     Refusal.FORBIDDEN: "Guest attributes endpoint access is disabled.",
     Refusal.THROTTLED: "Guest attributes are written too often.",
