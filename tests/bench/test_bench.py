@@ -68,6 +68,13 @@ def test_waiting() -> None:
         row(lines, name, VALUE, SPREAD, SPREAD)
 
 
+def test_fuzz() -> None:
+    lines = printed("fuzz", "--inputs", "300", "--seed", "7")
+    assert re.fullmatch(rf"300 inputs, {VALUE} MiB, seed 7, {VALUE} s", lines[0])
+    assert re.match(r"answers: .*\d+ of 200, \d+ of 400", lines[1])
+    assert re.fullmatch(rf"memory: {VALUE} MiB after a tenth, [-+]{VALUE} MiB since", lines[2])
+
+
 @pytest.mark.client
 @pytest.mark.namespace
 def test_crawl() -> None:
