@@ -15,8 +15,19 @@ from tests.support.guest import COMPLETE, Guest
 
 T = TypeVar("T")
 
-DIALECTS = "dialects: [azure, ec2, gce, kubevirt, nocloud, openstack]\n"
-DESCRIPTION = COMPLETE + DIALECTS
+# Whatever a dialect can be had to do: credentials, writing, sessions, approving.
+DESCRIPTION = f"""\
+{COMPLETE}
+ec2: {{credentials: {{role: web}}}}
+tokens: [{{audience: ""}}, {{audience: vault}}]
+dialects:
+  azure: {{}}
+  ec2: {{tokens: optional}}
+  gce: {{guest_attributes: enabled}}
+  kubevirt: {{tokens: optional}}
+  nocloud: {{}}
+  openstack: {{}}
+"""
 INNER = b"GET /latest/meta-data/instance-id?inner HTTP/1.1\r\nHost: metadata\r\n\r\n"
 
 _METHODS = (b"GET", b"GET", b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"TRACE")
@@ -152,13 +163,37 @@ _SIZES = (
     b"\xb2",
 )
 _SEGMENTS = 6
+_COMPUTED = (
+    *(b"/latest/api/token", b"/v1/api/token", b"/v1/token", b"/v1/token?audience=vault"),
+    *(b"/v1/identity", b"/v1/identity/signature", b"/openstack/2013-04-04/password", b"/machine"),
+    *(b"/computeMetadata/v1/instance/guest-attributes/a/b", b"/machine?comp=health", b"/metrics"),
+    *(
+        b"/computeMetadata/v1/instance/service-accounts/default/token",
+        b"/readyz",
+        b"/guests",
+        b"/",
+    ),
+    *(
+        b"/metadata/attested/document",
+        b"/metadata/scheduledevents",
+        b"/openid/v1/jwks",
+        b"/healthz",
+    ),
+    *(
+        b"/latest/meta-data/iam/security-credentials/web",
+        b"/latest/dynamic/instance-identity/pkcs7",
+    ),
+    *(b"/computeMetadata/v1/?recursive=true", b"/metadata/identity/oauth2/token", b"/nocloud/"),
+)
 
 
 @cache
 def paths() -> tuple[bytes, ...]:
     """Give what there is to be asked for, without the names of doors."""
     known = Guest(DESCRIPTION).snapshot.layout.slots
-    return tuple(sorted(path.rpartition(":")[2].encode() for path in known))
+    all_ = sorted(path.rpartition(":")[2].encode() for path in known)
+    # As many again of the few that compute.
+    return (*all_, *(_COMPUTED * (len(all_) // len(_COMPUTED))))
 
 
 def hostile(chance: Random) -> bytes:
@@ -200,7 +235,7 @@ def _target(chance: Random, rare: int) -> bytes:
     for _ in range(chance.choice((0, 0, 1, 2)) if rare == 1 else _rarely(chance, 4)):
         path = _bent(chance, path)
     if _rarely(chance, 2):
-        path += b"?" + chance.choice(_QUERIES)
+        path += (b"&" if b"?" in path else b"?") + chance.choice(_QUERIES)
     if _rarely(chance, 8 * rare):
         scheme = chance.choice((b"http://", b"HTTPS://", b"ftp://", b"http:/", b"//", b"*", b"x:"))
         return scheme + _one(chance, _HOSTS, _ODD_HOSTS, 3) + path
