@@ -269,6 +269,9 @@ class Exchange(Heard):
         moment, and a guest's neighbour that waits for it would have the token.
         """
         connection = self._connection
+        if connection.stream.closed():
+            # Whoever asked has hung up: there is nothing to limit, and nobody to tell.
+            return
         limit_hops(connection.stream.socket, hop_limit)
         sent = connection.write(data)
         sent.add_done_callback(lambda _: connection.close())

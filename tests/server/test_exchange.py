@@ -263,3 +263,35 @@ async def test_a_guest_that_hangs_up_is_forgotten(
     writer.close()
     await asyncio.wait_for(dropped.wait(), 10)
     await asyncio.wait_for(hub.quiet(), 10)
+
+
+@pytest.mark.gen_test
+async def test_who_asks_for_a_session_and_hangs_up_is_not_missed(
+    http_server: Any,
+    http_port: int,
+    bench: Bench,
+    hub: Hub,
+    seen: list[Observation],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    machine = bench.machine("name: web-1\ndialects: [ec2]")
+    hub.fleet = Fleet([machine], sole=True, proxies=Proxies(frozenset(), b""))
+    ask = b"PUT /latest/api/token HTTP/1.1\r\nHost: metadata\r\n"
+    ask += b"X-aws-ec2-metadata-token-ttl-seconds: 60\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", http_port), timeout=10) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+        _ = await asyncio.to_thread(connection.recv, 65536)
+        # The request and the end of the connection are there when the server looks again.
+        linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        connection.sendall(ask)
+    for _ in range(1000):
+        await asyncio.sleep(0.01)
+        if len(seen) > 1:
+            break
+    await asyncio.wait_for(hub.quiet(), 10)
+    assert [(one.path, one.status) for one in seen] == [
+        ("/healthz", 200),
+        ("/latest/api/token", 200),
+    ]
+    assert caplog.text == ""
