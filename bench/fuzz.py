@@ -20,6 +20,8 @@ from tests.fuzz.target import Finding, Target, attacked
 # Until then it fills its caches: names, sessions, tokens, Python's own free lists.
 _WARM = 0.1
 _EVERY = 1000
+# One in so many is sent once more before, by somebody who hangs up.
+_ABANDONED = 6
 
 
 def main() -> None:
@@ -41,6 +43,8 @@ def _run(target: Target, inputs: int, seed: int, growth: float) -> int:
         listener = target.listeners[max(0, chance.randrange(12) - 9)]
         size += len(data)
         try:
+            if chance.randrange(_ABANDONED) == 0:
+                target.abandon(data, listener)
             _ = target.attack(data, listener, chance.choice((0, 0, 0, chance.randrange(200))))
             if number % _EVERY == 0 or number == inputs - 1:
                 target.check()

@@ -25,6 +25,7 @@ NORMAL = (
 _HEAD = re.compile(rb"HTTP/1\.1 ([1-5][0-9][0-9]) [^\r\n]*\r\n((?:[^\r\n:]+:[^\r\n]*\r\n)*)\r\n")
 _LENGTH = re.compile(rb"^content-length: *([0-9]+)\r$", re.IGNORECASE | re.MULTILINE)
 _BUSY = 503
+_RESET = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # SO_LINGER: on, 0 seconds
 
 
 class Finding(AssertionError):
@@ -53,8 +54,7 @@ class Target:
         where = ("127.0.0.1", self._ports[listener])
         with socket.create_connection(where, PATIENCE) as connection:
             # Reset in the end: a hundred thousand closed connections would take all ports.
-            linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             # It may be refused before it was read to its end.
             with suppress(OSError):
                 for part in (data[:cut], data[cut:]):
@@ -67,6 +67,15 @@ class Target:
         statuses = judged(self.exchange(data, listener, cut))
         self.statuses.update(statuses)
         return statuses
+
+    def abandon(self, data: bytes, listener: str = "guest") -> None:
+        """Send ``data``, and hang up before anything comes back."""
+        with socket.create_connection(
+            ("127.0.0.1", self._ports[listener]), PATIENCE
+        ) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            with suppress(OSError):
+                connection.sendall(data)
 
     def check(self) -> None:
         """Raise ``Finding`` unless it lives, has said nothing, and answers as it used to."""

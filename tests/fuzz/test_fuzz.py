@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.corpus import CORPUS
-from tests.fuzz.hostile import hostile
+from tests.fuzz.hostile import INNER, hostile
 from tests.fuzz.target import Finding, Target, attacked, judged
 
 if TYPE_CHECKING:
@@ -34,6 +34,16 @@ def test_what_was_kept_is_answered_as_it_should_be(target: Target, name: str) ->
     target.check()
 
 
+@pytest.mark.parametrize("path", [b"/latest/api/token", b"/v1/api/token", b"/nocloud/"])
+def test_who_hangs_up_is_not_missed(target: Target, path: bytes) -> None:
+    head = b"PUT " + path + b" HTTP/1.1\r\nHost: metadata\r\nMetadata: true\r\n"
+    ask = head + b"X-aws-ec2-metadata-token-ttl-seconds: 60\r\n\r\n"
+    for _ in range(50):
+        target.abandon(INNER * 3 + ask)
+        _ = target.attack(ask * 2)
+    target.check()
+
+
 @settings(max_examples=300, derandomize=True)
 @given(
     chance=st.randoms(use_true_random=False),
@@ -41,7 +51,9 @@ def test_what_was_kept_is_answered_as_it_should_be(target: Target, name: str) ->
     cut=st.integers(0, 300),
 )
 def test_no_bytes_break_it(target: Target, chance: Random, listener: str, cut: int) -> None:
-    _ = target.attack(hostile(chance), listener, cut)
+    data = hostile(chance)
+    target.abandon(data, listener)
+    _ = target.attack(data, listener, cut)
     target.check()
 
 
