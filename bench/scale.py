@@ -122,7 +122,7 @@ def _peer(number: int) -> str:
 
 
 async def _serve(fleet: Fleet, port: int) -> None:
-    front = Front(Hub(fleet, SYSTEM, None), "")
+    front = Front(Hub(fleet, SYSTEM, ()), "")
     Listener(Endpoint(host="127.0.0.1", port=port), front, Limits())
     await asyncio.Event().wait()
 

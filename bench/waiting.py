@@ -212,7 +212,7 @@ async def _serve(machine: Machine, port: int, waiters: int) -> None:
         idle_seconds=600.0,
     )
     fleet = Fleet([machine], sole=True, proxies=Proxies(frozenset(), b""))
-    front = Front(Hub(fleet, SYSTEM, None, limits=limits), "")
+    front = Front(Hub(fleet, SYSTEM, (), limits=limits), "")
     Listener(Endpoint(host="127.0.0.1", port=port), front, limits, places=front.places)
     await asyncio.Event().wait()
 

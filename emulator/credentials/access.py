@@ -15,7 +15,7 @@ import msgspec
 from emulator.core.credentials import AccessToken
 from emulator.core.message import ServiceToken
 from emulator.credentials import web
-from emulator.credentials.exchanges import Exchanges, Spawn, Wanted
+from emulator.credentials.exchanges import Exchanges, Spawn, Told, Wanted
 from emulator.credentials.moments import UNSAID, moment, span
 from emulator.errors import CredentialsUnavailable, StartError, TokenUnavailable
 from emulator.model.accounts import Account, AzureIdentity, GoogleAccount
@@ -67,11 +67,13 @@ class _Impersonated(msgspec.Struct):
 class AccessTokens:
     """Gives the bearer tokens that machines are described to have."""
 
-    def __init__(self, ports: Ports, sources: Sources, spawn: Spawn) -> None:
-        """Tell time by ``ports``; an exchange is work for ``spawn``."""
+    def __init__(
+        self, ports: Ports, sources: Sources, spawn: Spawn, told: Told | None = None
+    ) -> None:
+        """Tell time by ``ports``; an exchange is work for ``spawn``, ``told`` hears of each."""
         self._ports = ports
         self._sources = sources
-        self._exchanges: Exchanges[AccessToken] = Exchanges(ports, spawn, _AT_ONCE)
+        self._exchanges: Exchanges[AccessToken] = Exchanges(ports, spawn, _AT_ONCE, told)
 
     async def get(self, instance: Instance, account: Account, scope: str) -> AccessToken:
         """Give a token of ``account`` for ``scope``; raise ``CredentialsUnavailable``.
@@ -184,7 +186,7 @@ def _wanted(instance: Instance, account: Account, scope: str) -> Wanted:
     key = (account, identity, instance.tokens)
     name = account.client_id if isinstance(account, AzureIdentity) else account.email
     machine = f"{instance.namespace}/{instance.name}"
-    return Wanted(instance.uuid, key, machine, f"token of {name}", scope)
+    return Wanted(instance.uuid, key, machine, f"token of {name}", scope, account.provider)
 
 
 def _claims(identity: AzureIdentity, resource: str, since: int, until: int) -> dict[str, object]:

@@ -42,6 +42,18 @@ class Spawn(Protocol):
         """Start ``work``."""
 
 
+class Told(Protocol):
+    """Hears of each try to have something from ``provider``."""
+
+    def __call__(self, provider: str, /, *, ok: bool) -> None:
+        """Be told whether it gave something."""
+
+
+def _nobody(provider: str, /, *, ok: bool) -> None:
+    """Tell nobody."""
+    del provider, ok
+
+
 class Ending(Protocol):
     """What is good until it ends; times are seconds since the epoch."""
 
@@ -61,7 +73,7 @@ class Wanted(msgspec.Struct, frozen=True):
     """What ``owner``, a machine, wants; ``machine`` and ``what`` name it in the log.
 
     Another identity must not get the last one's keys: all that an exchange depends on is in
-    ``key``, but for ``text``, which the guest chose.
+    ``key``, but for ``text``, which the guest chose. ``provider`` is the description's word.
     """
 
     owner: object
@@ -69,6 +81,7 @@ class Wanted(msgspec.Struct, frozen=True):
     machine: str
     what: str
     text: str = ""
+    provider: str = ""
 
 
 class _Notes:
@@ -129,11 +142,14 @@ class _Queue:
 class Exchanges(Generic[Found]):
     """Keeps what is exchanged for each machine."""
 
-    def __init__(self, ports: Ports, spawn: Spawn, at_once: int = _AT_ONCE) -> None:
+    def __init__(
+        self, ports: Ports, spawn: Spawn, at_once: int = _AT_ONCE, told: Told | None = None
+    ) -> None:
         """Exchange as work for ``spawn``, which goes on when the guest that wanted it hangs up.
 
-        At most ``at_once`` exchanges run, at most one of each machine.
+        At most ``at_once`` exchanges run, at most one of each machine. ``told`` hears of each.
         """
+        self._told = told or _nobody
         self._ports = ports
         self._spawn = spawn
         self._slots = asyncio.Semaphore(at_once)
@@ -159,8 +175,10 @@ class Exchanges(Generic[Found]):
         try:
             found = await fetch()
         except CredentialsUnavailable as error:
+            self._told(wanted.provider, ok=False)
             self._known.get(key, _Known).notes.note(wanted, error)
             raise
+        self._told(wanted.provider, ok=True)
         self._known.drop(key)
         return found
 
@@ -226,6 +244,7 @@ class Exchanges(Generic[Found]):
             entry.fail(failure)
             entry.notes.note(wanted, failure, error)
         finally:
+            self._told(wanted.provider, ok=not failures)
             entry.failures, entry.work = failures, None
             entry.again = self._ports.monotonic() + _PAUSES[min(failures, len(_PAUSES) - 1)]
 

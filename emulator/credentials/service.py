@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from emulator.core.credentials import RoleCredentials
 from emulator.core.message import ServiceToken
 from emulator.credentials import programs
-from emulator.credentials.exchanges import KEPT, Exchanges, Spawn, Wanted
+from emulator.credentials.exchanges import KEPT, Exchanges, Spawn, Told, Wanted
 from emulator.credentials.generated import generate
 from emulator.credentials.profiles import Profiles
 from emulator.credentials.sts import Sts
@@ -30,7 +30,7 @@ _EXCHANGED = frozenset({"process", "web-identity"})
 class Credentials:
     """Gives the keys that machines are described to have."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what it is made of)
         self,
         ports: Ports,
         key: Callable[[], bytes],
@@ -38,10 +38,12 @@ class Credentials:
         *,
         spawn: Spawn,
         processes: bool,
+        told: Told | None = None,
     ) -> None:
         """Generate with ``key``, ask STS with ``tokens``, run programs only with ``processes``.
 
         An exchange is work for ``spawn``: it goes on when the guest that wanted it hangs up.
+        ``told`` hears what became of each.
         """
         self._ports = ports
         self._key = key
@@ -49,7 +51,7 @@ class Credentials:
         self._processes = processes
         self._profiles = Profiles(ports, KEPT)
         self._sts = Sts(ports)
-        self._exchanges: Exchanges[RoleCredentials] = Exchanges(ports, spawn)
+        self._exchanges: Exchanges[RoleCredentials] = Exchanges(ports, spawn, told=told)
 
     def check(self, instance_name: str, config: AwsCredentials) -> None:
         """Raise ``ConfigError`` for a program that this server must not run."""
@@ -108,4 +110,5 @@ def _wanted(instance: Instance, config: AwsCredentials) -> Wanted:
     identity = (instance.namespace, instance.service_account, instance.placement.region)
     key = (config, identity, instance.tokens)
     machine = f"{instance.namespace}/{instance.name}"
-    return Wanted(instance.uuid, key, machine, f"keys of the role {config.role}")
+    what = f"keys of the role {config.role}"
+    return Wanted(instance.uuid, key, machine, what, provider=config.provider)

@@ -18,6 +18,8 @@ class Observation(msgspec.Struct, frozen=True):
 
     ``time`` is seconds since the epoch, ``reason`` the refusal or empty, ``path`` normalised and
     cut to 200 characters; no query, header or body is kept but the user agent, cut likewise.
+    ``session`` is ``given`` or ``absent`` where session tokens are taken, ``lifetime`` the seconds
+    of one that was issued. One that ``waited`` hung until there was something new to tell.
     """
 
     time: float
@@ -32,6 +34,10 @@ class Observation(msgspec.Struct, frozen=True):
     duration_us: int
     user_agent: str
     peer: str
+    namespace: str = ""
+    session: str = ""
+    lifetime: int = 0
+    waited: bool = False
 
 
 Observer = Callable[[Observation], None]

@@ -19,7 +19,8 @@ from emulator.core.policy import Hosts
 from emulator.dialects import DOORS, HOSTS, VOCABULARY, gives_tokens
 from emulator.errors import ConfigError, Problem, StartError
 from emulator.model.config import DEFAULT_LISTEN, ServeConfig
-from emulator.observe.access import AccessLog
+from emulator.observe.access import AccessLog, Observer
+from emulator.observe.metrics import Metrics
 from emulator.ports import Ports
 from emulator.render import Renderer, Templates
 from emulator.runtime import descriptors, session_key
@@ -69,6 +70,7 @@ class Server:
         # Now, not when a guest asks: a mistake stops the start.
         self._signer.check()
         key = session_key.read(ports, config.session_key) if config.session_key else b""
+        self._metrics = Metrics()
         self._backing = backing(
             ports,
             state,
@@ -78,6 +80,7 @@ class Server:
             seal=self._signer.seal,
             issuer=config.issuer_url,
             processes=config.allow_credential_process,
+            told=self._metrics.refreshed,
         )
         where = str(Path(config.podinfo or config.instances).absolute())
         self._reloader = Reloader(
@@ -89,7 +92,9 @@ class Server:
         )
         self._log = AccessLog(config.access_log) if config.access_log else None
         anyone = self._backing.renderer.anyone()
-        self.hub = Hub(self._reloader.first(), ports, self._log, anyone, config.limits)
+        observers: list[Observer] = [self._metrics] if config.operator != "off" else []
+        observers += [self._log] if self._log is not None else []
+        self.hub = Hub(self._reloader.first(), ports, observers, anyone, config.limits)
         self.hub.hosts = Hosts((*HOSTS, *map(_host, config.hosts)))
         self.doors = Doors(self.hub, config.limits)
         self.operator: Listener | None = None
@@ -213,6 +218,7 @@ class Server:
             "/healthz": self._readiness.health,
             "/readyz": self._readiness.page,
             "/guests": self._guests,
+            "/metrics": self._scraped,
             **self._tokens.pages(),
         }
         issuer = urlsplit(config.issuer_url).hostname
@@ -227,6 +233,12 @@ class Server:
         from emulator.server import guests  # noqa: PLC0415  few operators ask
 
         return guests.page(self.hub.fleet.machines)
+
+    def _scraped(self) -> Reply:
+        from emulator.server import scrape  # noqa: PLC0415  not every server is scraped
+
+        parts = (self.hub, self.doors, self._reloader, self._readiness)
+        return scrape.page(self._metrics, *parts)
 
     async def _drain(self) -> None:
         """Take nothing new, let what is under way finish for a while, end the rest."""

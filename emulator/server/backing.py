@@ -18,6 +18,7 @@ from emulator.tokens import Tokens
 
 if TYPE_CHECKING:
     from emulator.credentials.access import AccessTokens
+    from emulator.credentials.exchanges import Told
     from emulator.credentials.service import Credentials
 
 TokenSource = Callable[[Instance, str], Awaitable[ServiceToken | None]]
@@ -58,21 +59,25 @@ def backing(  # noqa: PLR0913 (its parts)
     seal: Seal,
     issuer: str = "",
     processes: bool = False,
+    told: Told | None = None,
 ) -> Backing:
-    """Put it together; what descriptions name as programs runs only with ``processes``."""
+    """Put it together; what descriptions name as programs runs only with ``processes``.
+
+    ``told`` hears of all keys and bearer tokens that a provider gave, or did not.
+    """
 
     @cache
     def keys() -> Credentials:
         from emulator.credentials.service import Credentials  # noqa: PLC0415  see Backing
 
-        return Credentials(ports, key, tokens.token, spawn=spawn, processes=processes)
+        return Credentials(ports, key, tokens.token, spawn=spawn, processes=processes, told=told)
 
     @cache
     def bearers() -> AccessTokens:
         from emulator.credentials.access import AccessTokens, Sources  # noqa: PLC0415  see Backing
 
         sources = Sources(tokens=tokens.token, read=tokens.read, sign=tokens.sign, key=key)
-        return AccessTokens(ports, sources, spawn)
+        return AccessTokens(ports, sources, spawn, told)
 
     @cache
     def signers() -> Executor:

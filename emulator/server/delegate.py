@@ -21,8 +21,10 @@ from tornado.httputil import (
 from emulator.core.message import Answer, Done, Outcome, Request, Wait, build
 from emulator.core.paths import authority, split_target
 from emulator.core.policy import CompiledArea, Refusal
+from emulator.core.session import TOKEN_HEADER, TTL_HEADER, lifetime
 from emulator.core.snapshot import OFF, Decision
 from emulator.errors import ConfigError, ImdsError
+from emulator.model.instance import Instance
 from emulator.observe.access import Observation, bounded
 from emulator.runtime.sockets import limit_hops
 from emulator.runtime.tasks import spawn
@@ -47,7 +49,7 @@ class Front(HTTPServerConnectionDelegate):
         self.hub = hub
         self.socket = socket
         self.door = door
-        self.places = Places()
+        self.places = Places(hub.hits)
 
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
@@ -103,7 +105,7 @@ class Exchange(Heard):
             request = Request(self._line.method, path, query, self._headers, b"", address)
             decision = self._to_stranger(request, found)
             assert isinstance(decision.answer, Answer)  # noqa: S101 - anyone's are all prebuilt
-            self._send(request, "", decision, decision.answer)
+            self._send(request, None, decision, decision.answer)
             return
         machine, headers = found
         foreign = self._foreign(headers)
@@ -126,7 +128,7 @@ class Exchange(Heard):
     def _decided(self, request: Request, machine: Machine, decision: Decision) -> bool:
         """Answer as was decided, and say so; False for a request that waits on."""
         if isinstance(decision.answer, Answer):
-            self._send(request, machine.instance.name, decision, decision.answer)
+            self._send(request, machine.instance, decision, decision.answer)
             return True
         try:
             reply = decision.answer(request, machine)
@@ -192,7 +194,7 @@ class Exchange(Heard):
         """Answer one that waited, unless it has to wait on; ``machine`` is None if it is gone."""
         if machine is None:
             answer = OFF.refusals[Refusal.UNKNOWN_VM]
-            self._send(request, "", Decision(OFF, answer, Refusal.UNKNOWN_VM), answer)
+            self._send(request, None, Decision(OFF, answer, Refusal.UNKNOWN_VM), answer)
             return True
         try:
             decision = machine.snapshot.decide(request, machine)
@@ -223,11 +225,11 @@ class Exchange(Heard):
         _log.error("%s: %s %s: %s", *where, error, exc_info=unexpected)
         answer = area.refusals[Refusal.UNAVAILABLE]
         decision = Decision(area, answer, Refusal.UNAVAILABLE)
-        self._send(request, machine.instance.name, decision, answer)
+        self._send(request, machine.instance, decision, answer)
 
     def _reply(self, request: Request, machine: Machine, decision: Decision, reply: Done) -> None:
         area = decision.area
-        vm = machine.instance.name
+        vm = machine.instance
         if isinstance(reply, Refusal):
             answer = area.refusals[reply]
             self._send(request, vm, Decision(area, answer, reply), answer)
@@ -240,7 +242,12 @@ class Exchange(Heard):
         self._send(request, vm, told, answer, reply.hop_limit)
 
     def _send(
-        self, request: Request, vm: str, decision: Decision, answer: Answer, hop_limit: int = 0
+        self,
+        request: Request,
+        vm: Instance | None,
+        decision: Decision,
+        answer: Answer,
+        hop_limit: int = 0,
     ) -> None:
         connection = self._connection
         hub = self._front.hub
@@ -259,8 +266,11 @@ class Exchange(Heard):
                 _ = connection.write(body)
             connection.finish()
         hub.ended()
-        if hub.observer is not None:
-            hub.observer(self._observation(request, vm, decision, answer, len(body)))
+        if hub.observers:
+            issued = bool(hop_limit)
+            observation = self._observation(request, vm, decision, answer, issued=issued)
+            for observer in hub.observers:
+                observer(observation)
 
     def _last(self, data: bytes, hop_limit: int) -> None:
         """Send what may travel ``hop_limit`` hops, and nothing after it.
@@ -284,20 +294,38 @@ class Exchange(Heard):
         return b"Connection: keep-alive\r\n" if wish == "keep-alive" else b""
 
     def _observation(
-        self, request: Request, vm: str, decision: Decision, answer: Answer, size: int
+        self,
+        request: Request,
+        vm: Instance | None,
+        decision: Decision,
+        answer: Answer,
+        *,
+        issued: bool,
     ) -> Observation:
         ports = self._front.hub.ports
         return Observation(
             time=ports.wall(),
-            vm=vm,
+            vm=vm.name if vm else "",
             dialect=decision.area.dialect,
             area=decision.area.name,
             method=bounded(request.method),
             path=bounded(request.path),
             status=answer.status,
             reason=decision.refusal or "",
-            bytes=size,
+            bytes=0 if request.method == "HEAD" else len(answer.body),
             duration_us=int((ports.monotonic() - self._started) * 1e6),
             user_agent=bounded(self._headers.get("User-Agent") or ""),
             peer=request.peer,
+            namespace=vm.namespace if vm else "",
+            session=_session(request, decision.area),
+            # Only session tokens have a hop limit.
+            lifetime=lifetime(request.headers.get_list(TTL_HEADER)[0]) or 0 if issued else 0,
+            waited=isinstance(self._waiting, Hanging),
         )
+
+
+def _session(request: Request, area: CompiledArea) -> str:
+    """Say whether a session token came to an area that takes them."""
+    if area.session is None:
+        return ""
+    return "given" if request.headers.get_list(TOKEN_HEADER) else "absent"

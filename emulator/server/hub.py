@@ -1,8 +1,10 @@
-"""What every connection shares: the fleet that is served, the observer, the clock, the crowd."""
+"""What every connection shares: the fleet that is served, the observers, the clock, the crowd."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterable
 from email.utils import formatdate
 
 from emulator.core.policy import Hosts
@@ -27,13 +29,14 @@ class Hub:
         self,
         fleet: Fleet,
         ports: Ports,
-        observer: Observer | None,
+        observers: Iterable[Observer],
         anyone: Snapshot | None = None,
         limits: Limits = _LIMITS,
     ) -> None:
-        """Serve ``fleet``, and ``anyone``'s answers to strangers; tell ``observer`` of each.
+        """Serve ``fleet``, and ``anyone``'s answers to strangers; tell ``observers`` of each.
 
-        Of ``limits``, those on waiting requests are the hub's.
+        Of ``limits``, those on waiting requests are the hub's. ``hits`` counts what was turned
+        away, by the name of the limit.
         """
         self.fleet = fleet
         self.hosts = Hosts(HOSTS)
@@ -41,7 +44,8 @@ class Hub:
         self._limits = limits
         self.anyone = anyone
         self.ports = ports
-        self.observer = observer
+        self.observers = tuple(observers)
+        self.hits: Counter[str] = Counter()
         self._busy = 0
         self._quiet = asyncio.Event()
         self._second = 0
@@ -53,9 +57,14 @@ class Hub:
         old.hand_over(fleet)
 
     def crowded(self, machine: Machine) -> bool:
-        """Say whether there is no place for another request that waits for ``machine``."""
-        full = self.waiting >= self._limits.waiting
-        return full or machine.waiters >= self._limits.waiting_of_one
+        """Say, and count, that there is no place for another that waits for ``machine``."""
+        if self.waiting >= self._limits.waiting:
+            self.hits["waiting"] += 1
+            return True
+        if machine.waiters >= self._limits.waiting_of_one:
+            self.hits["waiting_of_one"] += 1
+            return True
+        return False
 
     def began(self) -> None:
         """Count a request whose answer is due."""

@@ -55,8 +55,9 @@ class Heard(HTTPMessageDelegate):
 class Places:
     """How many of a listener's connections only wait for a change, in all and by peer."""
 
-    def __init__(self) -> None:
-        """Start with none."""
+    def __init__(self, hits: Counter[str] | None = None) -> None:
+        """Start with none; ``hits`` counts connections turned away, by the limit's name."""
+        self.hits: Counter[str] = Counter() if hits is None else hits
         self.total = 0
         self.of: Counter[str] = Counter()
 
@@ -123,8 +124,13 @@ class _BoundedServer(HTTPServer):
         """
         peer = str(address[0]) if address else ""
         places, limits = self._places, self._limits
-        full = len(self._connections) - places.total >= limits.connections
-        if full or (peer and self._held[peer] - places.of[peer] >= limits.connections_of_one):
+        hit = ""
+        if len(self._connections) - places.total >= limits.connections:
+            hit = "connections"
+        elif peer and self._held[peer] - places.of[peer] >= limits.connections_of_one:
+            hit = "connections_of_one"
+        if hit:
+            places.hits[hit] += 1
             stream.close()
             return
         self._held[peer] += 1
@@ -146,6 +152,11 @@ class _BoundedServer(HTTPServer):
         if not self._held[peer]:
             del self._held[peer]
         super().on_close(server_conn)
+
+    @property
+    def held(self) -> int:
+        """How many connections there are."""
+        return len(self._connections)
 
     @property
     def sending(self) -> bool:
@@ -225,6 +236,11 @@ class Listener:
     def url(self) -> str:
         """Give the base URL of a TCP listener, empty for a unix socket."""
         return "" if self.address.path else f"{self._scheme}://{self}"
+
+    @property
+    def held(self) -> int:
+        """How many connections there are."""
+        return self._server.held
 
     @property
     def sending(self) -> bool:

@@ -1,4 +1,4 @@
-"""The operator's listener: health, readiness, and the keys that verify what was signed."""
+"""The operator's listener: health, readiness, metrics, and the keys that verify signatures."""
 
 from __future__ import annotations
 
@@ -55,13 +55,18 @@ class Readiness:
         else:
             self._causes.pop(cause, None)
 
+    @property
+    def ready(self) -> bool:
+        """Whether nothing is amiss."""
+        return not self._causes
+
     def health(self) -> Reply:
         """Answer ``/healthz``: the process answers."""
         return Reply(200, b"OK\n")
 
     def page(self) -> Reply:
         """Answer ``/readyz``: 200, or 503 with what is not ready."""
-        document = {"ready": not self._causes, "not_ready": self._causes}
+        document = {"ready": self.ready, "not_ready": self._causes}
         status = 503 if self._causes else 200
         return Reply(status, msgspec.json.encode(document) + b"\n", JSON)
 

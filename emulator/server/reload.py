@@ -52,18 +52,24 @@ class Reloader:
         self._fingerprint: object = None
         self._anew = False
         self.problem = ""
+        # How often a change was taken over and was not, and when there was no problem last.
+        self.taken = 0
+        self.failed = 0
+        self.good = 0.0
 
     def first(self) -> Fleet:
         """Make the first fleet; raise ``ConfigError`` if there is none to make."""
         self._fingerprint = self._source.fingerprint()
         try:
-            return self._fleet(self._source.load(), ())
+            fleet = self._fleet(self._source.load(), ())
         except ConfigError as error:
-            fleet = self._kept()
-            if fleet is None:
+            kept = self._kept()
+            if kept is None:
                 raise
             self._report(error)
-            return fleet
+            return kept
+        self.good = self._backing.ports.wall()
+        return fleet
 
     def again(self, old: Fleet) -> Fleet | None:
         """Make another fleet if the source changed; None if it did not, or is broken now."""
@@ -80,6 +86,8 @@ class Reloader:
             self._report(error)
             return None
         self.problem = ""
+        self.taken += 1
+        self.good = self._backing.ports.wall()
         _log.info("took over a change: %d instances", len(fleet.machines))
         return fleet
 
@@ -97,6 +105,7 @@ class Reloader:
 
     def _report(self, error: Exception) -> None:
         self.problem = str(error) or repr(error)
+        self.failed += 1
         unexpected = not isinstance(error, ConfigError)
         _log.error("the last good descriptions stay in service:\n%s", error, exc_info=unexpected)
 

@@ -41,7 +41,7 @@ def seen() -> list[Observation]:
 def hub(bench: Bench, seen: list[Observation]) -> Hub:
     fleet = Fleet([bench.machine("name: web-1")], sole=True, proxies=Proxies(frozenset(), b""))
     anyone = bench.backing.renderer.anyone()
-    return Hub(fleet, bench.backing.ports, seen.append, anyone)
+    return Hub(fleet, bench.backing.ports, [seen.append], anyone)
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def fleet(*machines: Machine) -> Fleet:
 
 @pytest.fixture
 def hub(bench: Bench, seen: list[Observation]) -> Hub:
-    return Hub(fleet(bench.machine(VM)), bench.backing.ports, seen.append)
+    return Hub(fleet(bench.machine(VM)), bench.backing.ports, [seen.append])
 
 
 @pytest.fixture
@@ -739,7 +739,7 @@ async def test_a_guest_that_hangs_up_is_found_whatever_it_sent_before(
     bench: Bench, seen: list[Observation], arrived: asyncio.Semaphore, more: bytes
 ) -> None:
     machine = bench.machine(VM)
-    hub = Hub(fleet(machine), bench.backing.ports, seen.append)
+    hub = Hub(fleet(machine), bench.backing.ports, [seen.append])
     front = Front(hub, "")
     endpoint = Endpoint(host="127.0.0.1", port=0)
     listener = Listener(endpoint, front, Limits(idle_seconds=0.2), places=front.places)

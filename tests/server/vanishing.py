@@ -66,7 +66,7 @@ async def served(folder: Path) -> dict[str, object]:
     bench = Bench(folder)
     machine = bench.machine("name: web-1\ndialects: [gce]\n")
     fleet = Fleet([machine], sole=True, proxies=Proxies(frozenset(), b""))
-    hub = Hub(fleet, bench.backing.ports, None)
+    hub = Hub(fleet, bench.backing.ports, ())
     front = Front(hub, "")
     listener = Listener(
         Endpoint(host=ADDRESS, port=8000), front, Limits(idle_seconds=2), places=front.places

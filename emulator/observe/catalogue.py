@@ -1,0 +1,268 @@
+"""Every metric by name, and how its series follow from what was counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from itertools import product
+
+import msgspec
+
+from emulator.core.refusal import Refusal
+from emulator.observe import process
+from emulator.observe.exposition import Buckets, Family, Series
+from emulator.observe.metrics import (
+    BOUNDS_US,
+    LIFETIMES,
+    OUTCOMES,
+    TOKENS,
+    Kind,
+    Metrics,
+    outcome,
+    was_answered,
+    was_read,
+)
+
+FAMILIES = (
+    Family("imds_build_info", "gauge", ("version",), "Always 1; what runs."),
+    Family("imds_ready", "gauge", (), "1 while /readyz answers 200."),
+    Family("imds_vms", "gauge", (), "Machines that are served."),
+    Family(
+        "imds_requests_total",
+        "counter",
+        ("dialect", "area", "method", "status"),
+        "Answered requests of guests, by area (a dialect's class of documents) and status class.",
+    ),
+    Family(
+        "imds_request_duration_seconds",
+        "histogram",
+        ("dialect",),
+        "From a request's head to its answer; GET and HEAD that did not wait for a change.",
+    ),
+    Family(
+        "imds_refusals_total",
+        "counter",
+        ("dialect", "reason"),
+        "Requests that got no data, by reason.",
+    ),
+    Family(
+        "imds_ssrf_indications_total",
+        "counter",
+        ("signal",),
+        "Requests such as an application makes that was tricked, by what gave them away.",
+    ),
+    Family(
+        "imds_token_issuances_total",
+        "counter",
+        ("token", "outcome"),
+        "Tokens asked for; refused is the guest's mistake, failure the server's.",
+    ),
+    Family(
+        "imds_token_issuance_duration_seconds",
+        "histogram",
+        ("token",),
+        "From a request for a token to its answer, success or failure.",
+    ),
+    Family(
+        "imds_session_token_lifetime_seconds",
+        "histogram",
+        (),
+        "Lifetimes of issued session tokens.",
+    ),
+    Family(
+        "imds_session_requests_total",
+        "counter",
+        ("dialect",),
+        "Requests with a good session token where those are taken (IMDSv2 calls).",
+    ),
+    Family(
+        "imds_sessionless_requests_total",
+        "counter",
+        ("dialect",),
+        "Requests answered without a session token where those are taken (IMDSv1 calls).",
+    ),
+    Family(
+        "imds_credential_refreshes_total",
+        "counter",
+        ("provider", "outcome"),
+        "Credentials asked of their provider; `generated` and `file` are asked at each request.",
+    ),
+    Family(
+        "imds_vm_requests_total",
+        "counter",
+        ("namespace", "vm", "status"),
+        "Answered requests of a machine.",
+    ),
+    Family("imds_vm_session_requests_total", "counter", ("namespace", "vm"), "Its IMDSv2 calls."),
+    Family(
+        "imds_vm_sessionless_requests_total", "counter", ("namespace", "vm"), "Its IMDSv1 calls."
+    ),
+    Family(
+        "imds_vm_session_tokens_total",
+        "counter",
+        ("namespace", "vm"),
+        "Session tokens that it was issued.",
+    ),
+    Family(
+        "imds_vm_token_issuances_total",
+        "counter",
+        ("namespace", "vm", "outcome"),
+        "Tokens that it asked for, of every kind.",
+    ),
+    Family(
+        "imds_reloads_total",
+        "counter",
+        ("outcome",),
+        "Changes of descriptions that were taken over, or were not.",
+    ),
+    Family(
+        "imds_reload_successful",
+        "gauge",
+        (),
+        "1 while the descriptions that were read last are those that are served.",
+    ),
+    Family(
+        "imds_reload_last_success_timestamp_seconds",
+        "gauge",
+        (),
+        "When descriptions were last taken over; 0 if this server never could.",
+    ),
+    Family("imds_waiting_requests", "gauge", (), "Requests that wait for a change."),
+    Family("imds_connections", "gauge", (), "Connections of guests."),
+    Family(
+        "imds_limit_hits_total",
+        "counter",
+        ("limit",),
+        "Connections closed, and waiting requests answered at once, because there were too many.",
+    ),
+    Family("process_cpu_seconds_total", "counter", (), "Processor time, user and system."),
+    Family(
+        "process_start_time_seconds", "gauge", (), "When the process started, since the epoch."
+    ),
+    Family("process_resident_memory_bytes", "gauge", (), "Memory that is resident."),
+    Family("process_virtual_memory_bytes", "gauge", (), "Address space."),
+    Family("process_open_fds", "gauge", (), "Open descriptors."),
+    Family("process_max_fds", "gauge", (), "Descriptors that may be open."),
+)
+
+LIMITS = ("connections", "connections_of_one", "waiting", "waiting_of_one")
+_SIGNALS = (Refusal.FORWARDED, Refusal.HEADER_MISSING, Refusal.PROXY_FORGED)
+_SECONDS = tuple(bound / 1e6 for bound in BOUNDS_US)
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server is like now; ``vms`` are namespaces and names, ``reloaded`` is a time."""
+
+    version: str
+    ready: bool
+    vms: Collection[tuple[str, str]]
+    reloads: int
+    failed_reloads: int
+    reload_successful: bool
+    reloaded: float
+    waiting: int
+    connections: int
+    limit_hits: Mapping[str, int]
+
+
+def series(metrics: Metrics, state: State) -> dict[str, Series]:
+    """Give every series, by the metric's name."""
+    metrics.forget_all_but(set(state.vms))
+    alone = {
+        "imds_ready": int(state.ready),
+        "imds_vms": len(state.vms),
+        "imds_reload_successful": int(state.reload_successful),
+        "imds_reload_last_success_timestamp_seconds": state.reloaded,
+        "imds_waiting_requests": state.waiting,
+        "imds_connections": state.connections,
+        **process.figures(),
+    }
+    return {
+        "imds_build_info": {(state.version,): 1},
+        "imds_reloads_total": {
+            ("success",): state.reloads,
+            ("failure",): state.failed_reloads,
+        },
+        "imds_limit_hits_total": {(limit,): state.limit_hits.get(limit, 0) for limit in LIMITS},
+        "imds_credential_refreshes_total": metrics.refreshes,
+        "imds_session_token_lifetime_seconds": {
+            (): Buckets(LIFETIMES, (*metrics.lifetimes, 0), metrics.lifetime_seconds)
+        },
+        **{name: {(): value} for name, value in alone.items()},
+        **_requests(metrics),
+        **_sessions(metrics),
+        **_tokens(metrics),
+        **_vms(metrics),
+    }
+
+
+def _requests(metrics: Metrics) -> dict[str, Series]:
+    requests: Counter[tuple[str, ...]] = Counter()
+    refusals: Counter[tuple[str, ...]] = Counter()
+    signals: Counter[tuple[str, ...]] = Counter(dict.fromkeys(((s.value,) for s in _SIGNALS), 0))
+    read: dict[tuple[str, ...], list[Kind]] = {}
+    for (dialect, area, _, method, status, reason, _, waited), kind in metrics.kinds.items():
+        requests[dialect, area, method, f"{status}xx"] += kind.count
+        if reason:
+            refusals[dialect, reason] += kind.count
+        if reason in _SIGNALS:
+            signals[(reason,)] += kind.count
+        if was_read(method) and not waited:
+            read.setdefault((dialect,), []).append(kind)
+    return {
+        "imds_requests_total": requests,
+        "imds_refusals_total": refusals,
+        "imds_ssrf_indications_total": signals,
+        "imds_request_duration_seconds": {key: _latency(kinds) for key, kinds in read.items()},
+    }
+
+
+def _sessions(metrics: Metrics) -> dict[str, Series]:
+    given: Counter[tuple[str, ...]] = Counter()
+    absent: Counter[tuple[str, ...]] = Counter()
+    for (dialect, *_, reason, session, _), kind in metrics.kinds.items():
+        if session and was_answered(reason):
+            (given if session == "given" else absent)[(dialect,)] += kind.count
+    return {"imds_session_requests_total": given, "imds_sessionless_requests_total": absent}
+
+
+def _tokens(metrics: Metrics) -> dict[str, Series]:
+    # From the start, so that the first failure is a rise and not a beginning.
+    counts: Counter[tuple[str, ...]] = Counter(dict.fromkeys(product(TOKENS, OUTCOMES), 0))
+    timed: dict[tuple[str, ...], list[Kind]] = {(token,): [] for token in TOKENS}
+    for (_, _, token, _, status, reason, _, _), kind in metrics.kinds.items():
+        if token:
+            ended = outcome(status, reason)
+            counts[token, ended] += kind.count
+            if ended != "refused":
+                timed[(token,)].append(kind)
+    return {
+        "imds_token_issuances_total": counts,
+        "imds_token_issuance_duration_seconds": {
+            key: _latency(kinds) for key, kinds in timed.items()
+        },
+    }
+
+
+def _vms(metrics: Metrics) -> dict[str, Series]:
+    vms = metrics.vms.items()
+    return {
+        "imds_vm_requests_total": {
+            (*name, f"{status}xx"): count
+            for name, vm in vms
+            for status, count in enumerate(vm.statuses)
+            if count
+        },
+        "imds_vm_session_requests_total": {name: vm.given for name, vm in vms},
+        "imds_vm_sessionless_requests_total": {name: vm.sessionless for name, vm in vms},
+        "imds_vm_session_tokens_total": {name: vm.sessions for name, vm in vms},
+        "imds_vm_token_issuances_total": {
+            (*name, ended): count for name, vm in vms for ended, count in vm.tokens.items()
+        },
+    }
+
+
+def _latency(kinds: list[Kind]) -> Buckets:
+    counts = [sum(column) for column in zip(*(kind.buckets for kind in kinds), strict=True)]
+    microseconds = sum(kind.microseconds for kind in kinds)
+    return Buckets(_SECONDS, counts or [0] * (len(_SECONDS) + 1), microseconds / 1e6)

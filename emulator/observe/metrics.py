@@ -1,0 +1,166 @@
+"""Counts what is answered, in plain numbers that a scrape turns into series."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Collection
+
+from emulator.core.refusal import Refusal
+from emulator.observe.access import Observation
+
+BOUNDS_US = (500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000)
+"""Upper bounds of the latency buckets, microseconds; the objective is 50 ms."""
+
+LIFETIMES = (60, 300, 900, 3_600, 10_800, 21_600)
+"""Upper bounds of the session tokens' lifetimes, seconds; the last is the longest there is."""
+
+MOST_VMS = 1_000
+"""Machines that have series of their own; of more, the rest are counted together."""
+
+# No machine can have such a name.
+OTHERS = ("(other)", "(other)")
+
+# Areas where tokens are issued, and how their paths end there.
+_ISSUING = {
+    "kubevirt-get": ("serviceaccount", "/token"),
+    "kubevirt-session": ("session", "/token"),
+    "ec2-token": ("session", "/token"),
+    "gce": ("gce-access", "/token"),
+    "gce-identity": ("gce-identity", "/identity"),
+    "azure-identity": ("azure-access", "/token"),
+}
+TOKENS = tuple(dict.fromkeys(kind for kind, _ in _ISSUING.values()))
+OUTCOMES = ("success", "refused", "failure")
+
+# Refusals that a request without its session token would not have had in any case.
+_ANSWERED = frozenset({"", Refusal.NOT_FOUND})
+_METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"})
+_READING = frozenset({"GET", "HEAD"})
+_REASONS = frozenset(Refusal)
+_FAULTS = frozenset({Refusal.UNAVAILABLE, Refusal.THROTTLED})
+
+
+class Kind:
+    """Requests of one kind: how many, and how long they took."""
+
+    __slots__ = ("buckets", "count", "microseconds")
+
+    def __init__(self) -> None:
+        """Start with none; the last bucket is for what exceeds every bound."""
+        self.count = 0
+        self.microseconds = 0
+        self.buckets = [0] * (len(BOUNDS_US) + 1)
+
+
+class Vm:
+    """What one machine asked for: requests by status class, session tokens, tokens by outcome."""
+
+    __slots__ = ("given", "sessionless", "sessions", "statuses", "tokens")
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.statuses = [0] * 6
+        self.sessionless = 0
+        self.given = 0
+        self.sessions = 0
+        self.tokens = dict.fromkeys(OUTCOMES, 0)
+
+
+# Dialect, area, kind of token if any, method, status class, refusal if any, session, waited.
+Key = tuple[str, str, str, str, int, str, str, bool]
+
+
+class Metrics:
+    """An observer; whatever guests send, its tables stay small.
+
+    Dialect, area and reason are the code's own words, methods and statuses are put into classes,
+    and machines are those that are served, up to ``most_vms``.
+    """
+
+    def __init__(self, most_vms: int = MOST_VMS) -> None:
+        """Start at zero."""
+        self.kinds: dict[Key, Kind] = {}
+        self.vms: dict[tuple[str, str], Vm] = {}
+        self.lifetimes = [0] * len(LIFETIMES)
+        self.lifetime_seconds = 0
+        self.refreshes: Counter[tuple[str, ...]] = Counter()
+        self._most_vms = most_vms
+
+    def __call__(self, seen: Observation) -> None:
+        """Count one answered request."""
+        token = issued(seen)
+        method = seen.method if seen.method in _METHODS else "other"
+        reason = seen.reason if not seen.reason or seen.reason in _REASONS else "other"
+        status = seen.status // 100
+        key = (
+            *(seen.dialect, seen.area, token, method, status),
+            *(reason, seen.session, seen.waited),
+        )
+        kind = self.kinds.get(key)
+        if kind is None:
+            kind = self.kinds[key] = Kind()
+        kind.count += 1
+        kind.microseconds += seen.duration_us
+        kind.buckets[bisect_left(BOUNDS_US, seen.duration_us)] += 1
+        if seen.lifetime:
+            self.lifetimes[bisect_left(LIFETIMES, seen.lifetime)] += 1
+            self.lifetime_seconds += seen.lifetime
+        if seen.vm:
+            self._count(seen, token, status, reason)
+
+    def _count(self, seen: Observation, token: str, status: int, reason: str) -> None:
+        name = (seen.namespace, seen.vm)
+        vm = self.vms.get(name)
+        if vm is None:
+            vm = self._made(name)
+        vm.statuses[status] += 1
+        if seen.session:
+            if seen.session == "given":
+                vm.given += reason in _ANSWERED
+            else:
+                vm.sessionless += reason in _ANSWERED
+        if token:
+            vm.tokens[outcome(status, reason)] += 1
+        if seen.lifetime:
+            vm.sessions += 1
+
+    def _made(self, name: tuple[str, str]) -> Vm:
+        if len(self.vms) >= self._most_vms:
+            name = OTHERS
+        return self.vms.setdefault(name, Vm())
+
+    def forget_all_but(self, served: Collection[tuple[str, str]]) -> None:
+        """Make room for others: drop machines that are not among ``served`` any more."""
+        gone = [name for name in self.vms if name not in served and name != OTHERS]
+        for name in gone:
+            del self.vms[name]
+
+    def refreshed(self, provider: str, *, ok: bool) -> None:
+        """Count credentials that ``provider`` gave, or did not give."""
+        self.refreshes[provider, "success" if ok else "failure"] += 1
+
+
+def issued(seen: Observation) -> str:
+    """Say what kind of token was asked for, empty if none was."""
+    kind, end = _ISSUING.get(seen.area, ("", ""))
+    if not kind or not seen.path.endswith(end):
+        return ""
+    return kind if seen.method == ("PUT" if kind == "session" else "GET") else ""
+
+
+def outcome(status: int, reason: str) -> str:
+    """Tell a server's ``failure`` from what was asked wrongly (``refused``) and ``success``."""
+    if status >= 5 or reason in _FAULTS:  # noqa: PLR2004 (5xx)
+        return "failure"
+    return "success" if status == 2 else "refused"  # noqa: PLR2004 (2xx)
+
+
+def was_answered(reason: str) -> bool:
+    """Say whether a request passed the rules of its area, though it found nothing perhaps."""
+    return reason in _ANSWERED
+
+
+def was_read(method: str) -> bool:
+    """Say whether a document was asked for, not something written."""
+    return method in _READING

@@ -1,0 +1,84 @@
+"""The reference page of the metrics, made from the table that is scraped."""
+
+from __future__ import annotations
+
+import sys
+
+from emulator.observe.catalogue import FAMILIES
+from emulator.observe.exposition import Family
+from emulator.observe.metrics import BOUNDS_US, LIFETIMES, MOST_VMS
+
+_HEAD = """\
+# Metrics
+
+Generated from the code by `python -m emulator.observe.reference`.
+
+`/metrics` on the operator's listener (`serve --operator`) answers in Prometheus's text format,
+without a token. A guest gets 404 for that path. With `--operator off` nothing is counted.
+
+```yaml
+scrape_configs:
+- job_name: imds-emulator
+  static_configs:
+  - targets: ["127.0.0.1:16926"]
+```
+
+Beyond loopback the operator's listener needs TLS (`--operator-cert`, `--operator-key`).
+**Sidecars: not yet.** A sidecar's operator listener is a unix socket in its pod, which Prometheus
+cannot scrape; look at it with `curl --unix-socket`.
+
+| Metric | Type | Labels | Meaning |
+|---|---|---|---|
+"""
+
+_TAIL = f"""
+## Labels
+
+No label holds what a guest chose. `dialect`, `area` and `reason` are the access log's words;
+`dialect` is `none` for requests of strangers and for paths of dialects that are off. `method` is
+`other` for all but GET, HEAD, PUT, POST, DELETE and OPTIONS; `status` is a class, such as `2xx`.
+
+`vm` and `namespace` are those of machines that are served and have asked something. {MOST_VMS:,}
+machines have series of their own; further ones share `vm="(other)"`. A machine that is served no
+more loses its series with the next scrape.
+
+`limit` is a bound on what guests may hold: `connections` of a listener, `connections_of_one`
+address, `waiting` requests in all, `waiting_of_one` machine.
+
+`signal` of an SSRF indication is `forwarded` (X-Forwarded-For where it is forbidden),
+`header-missing` (without the header that a dialect demands) or `proxy-forged` (headers of a proxy
+whose signature is wrong).
+
+## Buckets
+
+| Histogram | Upper bounds, seconds |
+|---|---|
+| durations | {", ".join(f"{bound / 1e6:g}" for bound in BOUNDS_US)} |
+| lifetimes | {", ".join(map(str, LIFETIMES))} |
+
+## Queries
+
+```promql
+# token issuance succeeds (objective: 0.999)
+sum(rate(imds_token_issuances_total{{outcome="success"}}[5m]))
+  / sum(rate(imds_token_issuances_total{{outcome!="refused"}}[5m]))
+# 95 % of tokens are there within (objective: 0.05)
+histogram_quantile(0.95, sum by (le) (rate(imds_token_issuance_duration_seconds_bucket[5m])))
+# who still makes IMDSv1 calls
+sum by (namespace, vm) (increase(imds_vm_sessionless_requests_total[1d])) > 0
+```
+"""
+
+
+def markdown() -> str:
+    """Give the page."""
+    return _HEAD + "".join(map(_row, FAMILIES)) + _TAIL
+
+
+def _row(family: Family) -> str:
+    labels = ", ".join(f"`{label}`" for label in family.labels)
+    return f"| `{family.name}` | {family.type} | {labels} | {family.help} |\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())

@@ -1,0 +1,33 @@
+"""The operator's page of metrics: what was counted, and what the server is like now."""
+
+from __future__ import annotations
+
+from emulator import __version__
+from emulator.core.message import Reply
+from emulator.observe.catalogue import FAMILIES, State, series
+from emulator.observe.exposition import TYPE, text
+from emulator.observe.metrics import Metrics
+from emulator.server.doors import Doors
+from emulator.server.hub import Hub
+from emulator.server.operator import Readiness
+from emulator.server.reload import Reloader
+
+
+def page(
+    metrics: Metrics, hub: Hub, doors: Doors, reloader: Reloader, readiness: Readiness
+) -> Reply:
+    """Answer ``/metrics``."""
+    instances = [machine.instance for machine in hub.fleet.machines]
+    state = State(
+        version=__version__,
+        ready=readiness.ready,
+        vms=[(instance.namespace, instance.name) for instance in instances],
+        reloads=reloader.taken,
+        failed_reloads=reloader.failed,
+        reload_successful=not reloader.problem,
+        reloaded=reloader.good,
+        waiting=hub.waiting,
+        connections=sum(door.held for door in doors),
+        limit_hits=hub.hits,
+    )
+    return Reply(200, text(FAMILIES, series(metrics, state)), TYPE)
