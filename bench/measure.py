@@ -116,12 +116,21 @@ def free_address() -> Address:
     return host, port
 
 
-def serve_command(
-    instance: Path, state: Path, address: Address, log: str = "off", program: Sequence[str] = OURS
+def serve_command(  # noqa: PLR0913 (what is varied)
+    instance: Path,
+    state: Path,
+    address: Address,
+    log: str = "off",
+    program: Sequence[str] = OURS,
+    *,
+    operator: str = "127.0.0.1:0",
 ) -> list[str]:
-    """Give the command with which ``program`` serves ``instance`` on ``address``."""
+    """Give the command with which ``program`` serves ``instance`` on ``address``.
+
+    With the ``operator`` off nothing is counted.
+    """
     listen = f"{address[0]}:{address[1]}"
-    options = ["--state", str(state), "--listen", listen, "--operator", "127.0.0.1:0"]
+    options = ["--state", str(state), "--listen", listen, "--operator", operator]
     return [*program, "serve", str(instance), *options, "--access-log", log]
 
 

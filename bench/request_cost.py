@@ -28,7 +28,7 @@ from bench.measure import (
 
 DOCUMENT = "/openstack/latest/network_data.json"
 BARE, HANDLER = "bare delegate", "tornado.web handler"
-OURS, LOGGED = "ours", "ours, access log"
+UNSEEN, OURS, LOGGED = "ours, no metrics", "ours", "ours, access log"
 
 
 def main() -> None:
@@ -51,9 +51,10 @@ def main() -> None:
 def _servers(stack: ExitStack, folder: Path, path: str) -> dict[str, Server]:
     instance = ROOT / "fixtures/instances/complete.yaml"
     servers = {}
-    for name, log in ((OURS, "off"), (LOGGED, str(folder / "access.log"))):
+    for name, log in ((UNSEEN, "off"), (OURS, "off"), (LOGGED, str(folder / "access.log"))):
         address = free_address()
-        command = serve_command(instance, folder / "state", address, log)
+        operator = "off" if name == UNSEEN else "127.0.0.1:0"
+        command = serve_command(instance, folder / "state", address, log, operator=operator)
         servers[name] = stack.enter_context(started(command, address))
     servers[OURS].wait()
     size = len(Client(servers[OURS].address, path).once())
@@ -65,7 +66,7 @@ def _servers(stack: ExitStack, folder: Path, path: str) -> dict[str, Server]:
     for server in servers.values():
         server.wait()
         server.settle()
-    return {name: servers[name] for name in (BARE, HANDLER, OURS, LOGGED)}
+    return {name: servers[name] for name in (BARE, HANDLER, UNSEEN, OURS, LOGGED)}
 
 
 def _show(mode: str, found: dict[str, list[float]]) -> None:

@@ -13,7 +13,7 @@ from emulator.errors import StartError
 _LONGEST = 200
 
 
-class Observation(msgspec.Struct, frozen=True):
+class Observation(msgspec.Struct, frozen=True, gc=False):
     """One answered request.
 
     ``time`` is seconds since the epoch, ``reason`` the refusal or empty, ``path`` normalised and

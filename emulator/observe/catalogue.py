@@ -201,7 +201,7 @@ def _requests(metrics: Metrics) -> dict[str, Series]:
     refusals: Counter[tuple[str, ...]] = Counter()
     signals: Counter[tuple[str, ...]] = Counter(dict.fromkeys(((s.value,) for s in _SIGNALS), 0))
     read: dict[tuple[str, ...], list[Kind]] = {}
-    for (dialect, area, _, method, status, reason, _, waited), kind in metrics.kinds.items():
+    for ((dialect, area, _), method, status, reason, _, waited), kind in metrics.kinds.items():
         requests[dialect, area, method, f"{status}xx"] += kind.count
         if reason:
             refusals[dialect, reason] += kind.count
@@ -220,7 +220,7 @@ def _requests(metrics: Metrics) -> dict[str, Series]:
 def _sessions(metrics: Metrics) -> dict[str, Series]:
     given: Counter[tuple[str, ...]] = Counter()
     absent: Counter[tuple[str, ...]] = Counter()
-    for (dialect, *_, reason, session, _), kind in metrics.kinds.items():
+    for ((dialect, _, _), _, _, reason, session, _), kind in metrics.kinds.items():
         if session and was_answered(reason):
             (given if session == "given" else absent)[(dialect,)] += kind.count
     return {"imds_session_requests_total": given, "imds_sessionless_requests_total": absent}
@@ -230,7 +230,7 @@ def _tokens(metrics: Metrics) -> dict[str, Series]:
     # From the start, so that the first failure is a rise and not a beginning.
     counts: Counter[tuple[str, ...]] = Counter(dict.fromkeys(product(TOKENS, OUTCOMES), 0))
     timed: dict[tuple[str, ...], list[Kind]] = {(token,): [] for token in TOKENS}
-    for (_, _, token, _, status, reason, _, _), kind in metrics.kinds.items():
+    for ((_, _, token), _, status, reason, _, _), kind in metrics.kinds.items():
         if token:
             ended = outcome(status, reason)
             counts[token, ended] += kind.count

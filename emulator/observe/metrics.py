@@ -44,13 +44,17 @@ _FAULTS = frozenset({Refusal.UNAVAILABLE, Refusal.THROTTLED})
 class Kind:
     """Requests of one kind: how many, and how long they took."""
 
-    __slots__ = ("buckets", "count", "microseconds")
+    __slots__ = ("buckets", "microseconds")
 
     def __init__(self) -> None:
         """Start with none; the last bucket is for what exceeds every bound."""
-        self.count = 0
         self.microseconds = 0
         self.buckets = [0] * (len(BOUNDS_US) + 1)
+
+    @property
+    def count(self) -> int:
+        """How many there were."""
+        return sum(self.buckets)
 
 
 class Vm:
@@ -67,8 +71,8 @@ class Vm:
         self.tokens = dict.fromkeys(OUTCOMES, 0)
 
 
-# Dialect, area, kind of token if any, method, status class, refusal if any, session, waited.
-Key = tuple[str, str, str, str, int, str, str, bool]
+# Dialect, area and kind of token if any; method, status class, refusal if any, session, waited.
+Key = tuple[tuple[str, str, str], str, int, str, str, bool]
 
 
 class Metrics:
@@ -89,20 +93,19 @@ class Metrics:
 
     def __call__(self, seen: Observation) -> None:
         """Count one answered request."""
-        token = issued(seen)
+        area = seen.area
+        token = issued(seen) if area in _ISSUING else ""
         method = seen.method if seen.method in _METHODS else "other"
         reason = seen.reason if not seen.reason or seen.reason in _REASONS else "other"
         status = seen.status // 100
-        key = (
-            *(seen.dialect, seen.area, token, method, status),
-            *(reason, seen.session, seen.waited),
-        )
+        whose = (seen.dialect, area, token)
+        key = (whose, method, status, reason, seen.session, seen.waited)
         kind = self.kinds.get(key)
         if kind is None:
             kind = self.kinds[key] = Kind()
-        kind.count += 1
-        kind.microseconds += seen.duration_us
-        kind.buckets[bisect_left(BOUNDS_US, seen.duration_us)] += 1
+        took = seen.duration_us
+        kind.microseconds += took
+        kind.buckets[bisect_left(BOUNDS_US, took)] += 1
         if seen.lifetime:
             self.lifetimes[bisect_left(LIFETIMES, seen.lifetime)] += 1
             self.lifetime_seconds += seen.lifetime

@@ -303,6 +303,7 @@ class Exchange(Heard):
         issued: bool,
     ) -> Observation:
         ports = self._front.hub.ports
+        agents = self._headers.get_list("User-Agent")
         return Observation(
             time=ports.wall(),
             vm=vm.name if vm else "",
@@ -314,7 +315,7 @@ class Exchange(Heard):
             reason=decision.refusal or "",
             bytes=0 if request.method == "HEAD" else len(answer.body),
             duration_us=int((ports.monotonic() - self._started) * 1e6),
-            user_agent=bounded(self._headers.get("User-Agent") or ""),
+            user_agent=bounded(agents[0]) if agents else "",
             peer=request.peer,
             namespace=vm.namespace if vm else "",
             session=_session(request, decision.area),
