@@ -25,13 +25,19 @@ class Desk:
 
     def __init__(self, bench: Bench, at_once: int = 8) -> None:
         self.bench = bench
-        self.exchanges: Exchanges[AccessToken] = Exchanges(bench.ports, bench._spawn, at_once)
+        self.told: list[tuple[str, bool]] = []
+        self.exchanges: Exchanges[AccessToken] = Exchanges(
+            bench.ports, bench._spawn, at_once, self._tell
+        )
         self.open = asyncio.Event()
         self.open.set()
         self.running: list[str] = []
         self.most = 0
         self.asked: list[tuple[str, str]] = []
         self.fails: Exception | None = None
+
+    def _tell(self, provider: str, /, *, ok: bool) -> None:
+        self.told.append((provider, ok))
 
     async def get(self, machine: str, text: str = "", account: str = "account") -> AccessToken:
         return await self._ask(self.exchanges.kept, machine, text, account)
@@ -51,7 +57,7 @@ class Desk:
             now = self.bench.clock.now
             return AccessToken(f"{machine}/{text}", now, now + 3600)
 
-        wanted = Wanted(machine, account, machine, f"token of {account}", text)
+        wanted = Wanted(machine, account, machine, f"token of {account}", text, "federated")
         found: AccessToken = await get(wanted, fetch)
         return found
 
@@ -100,6 +106,20 @@ def test_a_machine_that_asks_for_everything_leaves_others_their_tokens(desk: Des
     wait(main())
     assert len(desk.asked) == PENDING + 1
     assert desk.most == 2
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_what_became_of_each_try_is_told(desk: Desk, *, direct: bool) -> None:
+    async def main() -> None:
+        get = desk.direct if direct else desk.get
+        await get("one")
+        desk.fails = CredentialsUnavailable("the service is down")
+        with pytest.raises(CredentialsUnavailable):
+            await get("one", "other")
+        await desk.bench.settled()
+
+    wait(main())
+    assert desk.told == [("federated", True), ("federated", False)]
 
 
 def test_exchanges_of_one_machine_run_in_turn(desk: Desk) -> None:

@@ -17,12 +17,12 @@ from emulator.server.app import Server
 from emulator.sources import open_path
 
 
-def served(folder: Path) -> Server:
+def served(folder: Path, operator: str = "off") -> Server:
     (folder / "vm.yaml").write_text("name: web-1\n")
     config = ServeConfig(
         instances=str(folder / "vm.yaml"),
         state=str(folder / "state"),
-        operator="off",
+        operator=operator,
         reload_seconds=0.01,
     )
     source = open_path(config.instances, VOCABULARY, SYSTEM)
@@ -51,3 +51,8 @@ def test_who_watches_goes_on_whatever_fails_and_says_so(
         assert said == [None, "RuntimeError('a waiter')", None]
 
     asyncio.run(main())
+
+
+def test_what_nobody_can_scrape_is_not_counted(tmp_path: Path) -> None:
+    assert served(tmp_path).hub.observers == ()
+    assert len(served(tmp_path, "127.0.0.1:0").hub.observers) == 1

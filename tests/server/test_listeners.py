@@ -20,15 +20,18 @@ from emulator.core.message import Reply
 from emulator.core.policy import Hosts
 from emulator.model.config import Limits
 from emulator.runtime.sockets import Endpoint
-from emulator.server.listeners import Heard, Listener
+from emulator.server.listeners import Heard, Listener, Places
 from emulator.server.operator import Operator, Readiness
 
 LOOPBACK = Endpoint(host="127.0.0.1", port=0)
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-def listener(limits: Limits, endpoint: Endpoint = LOOPBACK) -> Listener:
-    return Listener(endpoint, Operator({"/healthz": Readiness().health}, Hosts()), limits)
+def listener(
+    limits: Limits, endpoint: Endpoint = LOOPBACK, places: Places | None = None
+) -> Listener:
+    health = Operator({"/healthz": Readiness().health}, Hosts())
+    return Listener(endpoint, health, limits, places=places)
 
 
 @asynccontextmanager
@@ -61,11 +64,14 @@ async def answered(made: Listener, local: str = "127.0.0.1") -> bool:
 
 def test_one_connection_too_many_is_closed_and_a_free_place_is_given() -> None:
     async def main() -> None:
-        made = listener(Limits(connections=1))
+        places = Places()
+        made = listener(Limits(connections=1), places=places)
         async with connected(made) as (reader, writer):
             writer.write(HEALTH)
             assert await first(reader) == b"HTTP/1.1 200 OK"
+            assert made.held == 1
             assert not await answered(made)
+        assert places.hits == {"connections": 1}
         assert any([await answered(made) for _ in range(50)])
         made.stop()
         await made.close()
@@ -146,12 +152,14 @@ def test_who_waits_for_an_answer_does_not_idle() -> None:
 
 def test_one_address_cannot_take_every_place() -> None:
     async def main() -> None:
-        made = listener(Limits(connections=8, connections_of_one=1))
+        places = Places()
+        made = listener(Limits(connections=8, connections_of_one=1), places=places)
         async with connected(made) as (reader, writer):
             writer.write(HEALTH)
             assert await first(reader) == b"HTTP/1.1 200 OK"
             assert not await answered(made)
             assert await answered(made, local="127.0.0.2")
+        assert places.hits == {"connections_of_one": 1}
         made.stop()
         await made.close()
 

@@ -95,6 +95,23 @@ def test_broken_input_is_reported_once_and_never_taken(
     source.change(two)
     assert made.again(first) is not None
     assert made.problem == ""
+    assert (made.taken, made.failed) == (1, 1)
+
+
+def test_when_descriptions_were_last_taken_over_is_known(
+    bench: Bench, one: Instance, two: Instance
+) -> None:
+    source = FakeSource(one)
+    made = reloader(source, bench)
+    first = made.first()
+    started = bench.fake.now
+    bench.fake.advance(10)
+    source.change(broken=True)
+    made.again(first)
+    assert made.good == started
+    source.change(two)
+    made.again(first)
+    assert made.good == started + 10
 
 
 def test_what_cannot_be_rendered_is_broken_input(tmp_path: Path, bench: Bench) -> None:
@@ -209,6 +226,7 @@ def test_a_broken_start_may_go_on_from_what_was_good(
         fleet = again.first()
     assert [machine.instance for machine in fleet.machines] == [rich]
     assert again.problem
+    assert (again.good, again.failed) == (0, 1)
 
 
 def test_what_was_kept_and_cannot_be_rendered_helps_nobody(tmp_path: Path, bench: Bench) -> None:

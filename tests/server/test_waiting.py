@@ -647,6 +647,7 @@ async def test_there_are_places_for_so_many_and_one_more_is_answered_at_once(
     hub._limits = Limits(waiting=2)
     assert (await ask(ALL)).body == b"{}"
     assert (machine.waiters, hub.waiting) == (2, 2)
+    assert hub.hits == {"waiting_of_one": 1, "waiting": 1}
     await put(ask, "a/b", b"c")
     for waiting in held:
         assert json.loads((await answered(waiting)).body) == {"a": {"b": "c"}}

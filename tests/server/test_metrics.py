@@ -1,0 +1,173 @@
+"""``/metrics`` of a running server, read by a real Prometheus."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.server.process import DEADLINE, Serving, until
+
+SECRETS = ("user-data-that-nobody-sees", "t.o.ken-of-the-account", "vendor-that-nobody-sees")
+VM = f"""\
+name: web-1
+namespace: prod
+dialects:
+  ec2: {{tokens: optional}}
+  kubevirt:
+  gce:
+  nocloud:
+user_data: {SECRETS[0]}
+vendor_data: {SECRETS[2]}
+tokens:
+- file: token
+"""
+TTL = "X-aws-ec2-metadata-token-ttl-seconds"
+TOKEN = "X-aws-ec2-metadata-token"
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Iterator[Serving]:
+    (tmp_path / "token").write_text(SECRETS[1])
+    (tmp_path / "vm.yaml").write_text(VM)
+    with Serving(tmp_path, str(tmp_path / "vm.yaml")) as server:
+        yield server
+
+
+def scraped(serving: Serving) -> str:
+    response = requests.get(f"{serving.operator}/metrics", timeout=DEADLINE)
+    assert response.status_code == 200
+    assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    return response.text
+
+
+def ask(serving: Serving, path: str, method: str = "GET", **headers: str) -> requests.Response:
+    return requests.request(method, serving.url + path, headers=headers, timeout=DEADLINE)
+
+
+def traffic(serving: Serving) -> str:
+    """Ask as guests do, well and badly; give the session token."""
+    token = ask(serving, "/latest/api/token", "PUT", **{TTL: "300"}).text
+    for _ in range(3):
+        assert ask(serving, "/latest/meta-data/", **{TOKEN: token}).ok
+    assert ask(serving, "/latest/meta-data/").ok
+    assert ask(serving, "/latest/user-data").text == SECRETS[0]
+    assert ask(serving, "/v1/token", Metadata="true").json()["token"] == SECRETS[1]
+    forwarded = {TTL: "60", "X-Forwarded-For": "10.1.1.1"}
+    assert ask(serving, "/latest/api/token", "PUT", **forwarded).status_code == 403
+    assert ask(serving, "/computeMetadata/v1/").status_code == 403
+    return token
+
+
+def test_a_guest_has_no_metrics_and_metrics_no_secret(serving: Serving) -> None:
+    token = traffic(serving)
+    assert ask(serving, "/metrics").status_code == 404
+    assert ask(serving, "/metrics", Metadata="true").status_code == 404
+    shown = scraped(serving)
+    assert 'imds_token_issuances_total{token="session",outcome="success"} 1' in shown
+    assert not [secret for secret in (*SECRETS, token) if secret in shown]
+
+
+def test_a_hostile_crawl_over_http_makes_no_series(serving: Serving) -> None:
+    def crawl(number: int) -> None:
+        with requests.Session() as session:
+            for turn in range(300):
+                session.request(
+                    ("GET", "PUT", f"M{number}{turn}")[turn % 3],
+                    f"{serving.url}{('', '/latest', '/v1')[turn % 3]}/{number}/{turn}",
+                    headers={"User-Agent": f"{number}-{turn}", "X-Other": f"{turn}"},
+                    timeout=DEADLINE,
+                )
+
+    def names() -> set[str]:
+        shown = re.sub(r" \S+$", "", scraped(serving), flags=re.MULTILINE)
+        return set(shown.splitlines())
+
+    crawl(1)
+    before = names()
+    crawl(2)
+    assert names() == before
+
+
+def test_a_broken_change_shows(serving: Serving, tmp_path: Path) -> None:
+    assert "\nimds_reload_successful 1\n" in scraped(serving)
+    (tmp_path / "vm.yaml").write_text("name: [")
+    until(lambda: "\nimds_reload_successful 0\n" in scraped(serving))
+    assert '\nimds_reloads_total{outcome="failure"} 1\n' in scraped(serving)
+    assert "\nimds_ready 0\n" in scraped(serving)
+    (tmp_path / "vm.yaml").write_text(VM.replace("prod", "other"))
+    until(lambda: "\nimds_reload_successful 1\n" in scraped(serving))
+    assert '\nimds_reloads_total{outcome="success"} 1\n' in scraped(serving)
+
+
+# --------------------------------------------------------------------------------- Prometheus
+
+QUERIES = {
+    'up{job="imds"}': 1,
+    'imds_requests_total{dialect="ec2",area="ec2",status="2xx"}': 5,
+    'imds_session_requests_total{dialect="ec2"}': 3,
+    'imds_sessionless_requests_total{dialect="ec2"}': 2,
+    'imds_vm_sessionless_requests_total{namespace="prod",vm="web-1"}': 2,
+    'imds_token_issuances_total{token="serviceaccount",outcome="success"}': 1,
+    'imds_token_issuances_total{token="session",outcome="refused"}': 1,
+    'imds_session_token_lifetime_seconds_bucket{le="300"}': 1,
+    'imds_ssrf_indications_total{signal="forwarded"}': 1,
+    'imds_ssrf_indications_total{signal="header-missing"}': 1,
+    "count(imds_token_issuance_duration_seconds_count)": 5,
+    "imds_vms": 1,
+    "imds_reload_successful": 1,
+}
+
+
+@contextmanager
+def prometheus(folder: Path, target: str) -> Iterator[Callable[[str], float | None]]:
+    """Run Prometheus with ``target`` scraped each second; give what queries it."""
+    settings = folder / "prometheus.yml"
+    settings.write_text(
+        "global: {scrape_interval: 1s}\n"
+        f"scrape_configs: [{{job_name: imds, static_configs: [{{targets: ['{target}']}}]}}]\n"
+    )
+    command = [
+        *("prometheus", f"--config.file={settings}", f"--storage.tsdb.path={folder}/data"),
+        "--web.listen-address=127.0.0.1:0",
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = ""
+        while not (found := re.search(r'msg="Listening on" address=(\S+)', said)):
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        rest = threading.Thread(target=process.stderr.read, daemon=True)
+        rest.start()
+        url = f"http://{found[1]}/api/v1/query"
+
+        def value(query: str) -> float | None:
+            answer = requests.get(url, params={"query": query}, timeout=DEADLINE)
+            if answer.status_code != 200:  # it is still starting
+                return None
+            results = answer.json()["data"]["result"]
+            return float(results[0]["value"][1]) if len(results) == 1 else None
+
+        try:
+            yield value
+        finally:
+            process.terminate()
+            process.wait(DEADLINE)
+            rest.join(DEADLINE)
+
+
+@pytest.mark.client
+def test_prometheus_finds_what_happened(serving: Serving, tmp_path: Path) -> None:
+    traffic(serving)
+    target = serving.operator.removeprefix("http://")
+    with prometheus(tmp_path, target) as value:
+        until(lambda: value('up{job="imds"}') == 1)
+        assert {query: value(query) for query in QUERIES} == QUERIES
+        assert value("process_resident_memory_bytes > 1e7")
