@@ -33,8 +33,14 @@ def test_request_cost() -> None:
     assert re.fullmatch(r"GET /openstack/\S+, \d+ bytes of body", lines[0])
     for mode in ("keep alive", "new connections"):
         start = next(number for number, line in enumerate(lines) if line.startswith(mode))
-        for name in ("bare delegate", "tornado.web handler", "ours", "ours, access log"):
-            row(lines[start : start + 6], name, SPREAD, SPREAD, SPREAD)
+        for name in (
+            "bare delegate",
+            "tornado.web handler",
+            "ours, no metrics",
+            "ours",
+            "ours, access log",
+        ):
+            row(lines[start : start + 7], name, SPREAD, SPREAD, SPREAD)
 
 
 def test_session_cost() -> None:
