@@ -303,12 +303,13 @@ class Exchange(Heard):
         issued: bool,
     ) -> Observation:
         ports = self._front.hub.ports
+        area = decision.area
         agents = self._headers.get_list("User-Agent")
         return Observation(
             time=ports.wall(),
             vm=vm.name if vm else "",
-            dialect=decision.area.dialect,
-            area=decision.area.name,
+            dialect=area.dialect,
+            area=area.name,
             method=bounded(request.method),
             path=bounded(request.path),
             status=answer.status,
@@ -318,15 +319,13 @@ class Exchange(Heard):
             user_agent=bounded(agents[0]) if agents else "",
             peer=request.peer,
             namespace=vm.namespace if vm else "",
-            session=_session(request, decision.area),
+            session=_session(request) if area.session is not None else "",
             # Only session tokens have a hop limit.
             lifetime=lifetime(request.headers.get_list(TTL_HEADER)[0]) or 0 if issued else 0,
             waited=isinstance(self._waiting, Hanging),
         )
 
 
-def _session(request: Request, area: CompiledArea) -> str:
-    """Say whether a session token came to an area that takes them."""
-    if area.session is None:
-        return ""
+def _session(request: Request) -> str:
+    """Say whether a session token came."""
     return "given" if request.headers.get_list(TOKEN_HEADER) else "absent"
