@@ -35,7 +35,6 @@ PACKAGES = (
     Package("nftables", "loads the sidecar's rules, and KubeVirt's, there", tests_only=True),
     Package("openssl", "makes certificates that are not ours", tests_only=True),
     Package("podman", "runs the container image, alone and in a pod", tests_only=True),
-    Package("prometheus", "scrapes and checks the metrics (with promtool)", tests_only=True),
     Package("runc", "starts podman's containers", tests_only=True),
 )
 

@@ -16,6 +16,7 @@ from emulator.observe.access import Observation
 from emulator.observe.catalogue import FAMILIES, State, series
 from emulator.observe.exposition import Buckets, text
 from emulator.observe.metrics import OTHERS, Metrics
+from tests.support import cloudinit_source
 
 SEEN = Observation(
     time=1.0,
@@ -267,7 +268,11 @@ def test_promtool_has_nothing_to_say() -> None:
     metrics.refreshed("file", ok=True)
     shown = page(metrics)
     done = subprocess.run(
-        ["promtool", "check", "metrics"], input=shown, capture_output=True, text=True, check=False
+        [str(cloudinit_source.prometheus() / "promtool"), "check", "metrics"],
+        input=shown,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     # Nothing that is declared is missing where everything has happened.

@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from tests.server.process import DEADLINE, Serving, until
+from tests.support import cloudinit_source
 
 SECRETS = ("user-data-that-nobody-sees", "t.o.ken-of-the-account", "vendor-that-nobody-sees")
 VM = f"""\
@@ -134,7 +135,11 @@ def prometheus(folder: Path, target: str) -> Iterator[Callable[[str], float | No
         f"scrape_configs: [{{job_name: imds, static_configs: [{{targets: ['{target}']}}]}}]\n"
     )
     command = [
-        *("prometheus", f"--config.file={settings}", f"--storage.tsdb.path={folder}/data"),
+        *(
+            str(cloudinit_source.prometheus() / "prometheus"),
+            f"--config.file={settings}",
+            f"--storage.tsdb.path={folder}/data",
+        ),
         "--web.listen-address=127.0.0.1:0",
     ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:

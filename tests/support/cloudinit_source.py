@@ -1,9 +1,9 @@
-"""cloud-init's real sources, of releases that guests run, without installing it on the host.
+"""Debian's packages that tests need without installing them on the host: cloud-init, Prometheus.
 
-The package of a Debian release is downloaded and unpacked, nothing more: mmdebstrap knows the
-mirror and its keys on Debian and Ubuntu alike, and works without root. The Python libraries that
-cloud-init needs come into a virtual environment beside it. Both are cached, made once however
-many test processes ask, and a failure to make them fails the test that asked.
+The package of a release is downloaded and unpacked, nothing more: mmdebstrap knows the mirror and
+its keys on Debian and Ubuntu alike, and works without root. The Python libraries that cloud-init
+needs come into a virtual environment beside it. All are cached, made once however many test
+processes ask, and a failure to make them fails the test that asked.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ REQUIREMENTS = (
 
 def unpack(release: Release) -> Path:
     """Give the folder to put on PYTHONPATH so that ``import cloudinit`` finds ``release``."""
-    folder = _once(f"cloud-init-{SUITES[release]}", lambda made: _download(SUITES[release], made))
+    folder = _once(
+        f"cloud-init-{SUITES[release]}",
+        lambda made: _download("cloud-init", SUITES[release], made),
+    )
     return folder / "usr/lib/python3/dist-packages"
 
 
@@ -55,8 +58,17 @@ def python(release: Release) -> Path:
     return _once(f"cloud-init-python-{key}", _make_venv) / "bin/python"
 
 
-def _download(suite: str, folder: Path) -> None:
-    fetch = f"cd '{folder}' && APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get download cloud-init"
+def prometheus() -> Path:
+    """Give the folder with Debian's ``prometheus`` and ``promtool``.
+
+    Installed, the package would start a service.
+    """
+    folder = _once("prometheus-bookworm", lambda made: _download("prometheus", "bookworm", made))
+    return folder / "usr/bin"
+
+
+def _download(package: str, suite: str, folder: Path) -> None:
+    fetch = f"cd '{folder}' && APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get download {package}"
     # chrootless needs neither root nor namespaces. The check that is skipped warns root of
     # packages that would be installed into the host; none is installed anywhere.
     _run(
@@ -70,8 +82,8 @@ def _download(suite: str, folder: Path) -> None:
         suite,
         "-",
     )
-    (package,) = folder.glob("cloud-init_*.deb")
-    _run("dpkg-deb", "--extract", str(package), str(folder))
+    (found,) = folder.glob(f"{package}_*.deb")
+    _run("dpkg-deb", "--extract", str(found), str(folder))
 
 
 def _make_venv(folder: Path) -> None:
