@@ -146,7 +146,12 @@ FAMILIES = (
 )
 
 LIMITS = ("connections", "connections_of_one", "waiting", "waiting_of_one")
-_SIGNALS = (Refusal.FORWARDED, Refusal.HEADER_MISSING, Refusal.PROXY_FORGED)
+_SIGNALS = (
+    Refusal.FORWARDED,
+    Refusal.HEADER_MISSING,
+    Refusal.FOREIGN_HOST,
+    Refusal.PROXY_FORGED,
+)
 _SECONDS = tuple(bound / 1e6 for bound in BOUNDS_US)
 
 

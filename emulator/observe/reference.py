@@ -46,8 +46,8 @@ more loses its series with the next scrape.
 address, `waiting` requests in all, `waiting_of_one` machine.
 
 `signal` of an SSRF indication is `forwarded` (X-Forwarded-For where it is forbidden),
-`header-missing` (without the header that a dialect demands) or `proxy-forged` (headers of a proxy
-whose signature is wrong).
+`header-missing` (without the header that a dialect demands), `foreign-host` (asked for by a name
+that is not the service's) or `proxy-forged` (headers of a proxy whose signature is wrong).
 
 ## Buckets
 

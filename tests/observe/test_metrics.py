@@ -168,6 +168,7 @@ def test_calls_are_told_apart_by_session() -> None:
 def test_signs_of_ssrf_are_counted_and_begin_at_zero() -> None:
     got = found(replace(PUT, status=403, reason="forwarded"))
     assert got["imds_ssrf_indications_total"] == {
+        ("foreign-host",): 0,
         ("forwarded",): 1,
         ("header-missing",): 0,
         ("proxy-forged",): 0,
