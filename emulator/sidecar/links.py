@@ -74,9 +74,13 @@ class Links:
     """What can be seen and done with the links; needs CAP_NET_ADMIN for the latter."""
 
     def __init__(self) -> None:
-        """Open the way to the kernel."""
-        from pyroute2 import IPRoute
-        from pyroute2.netlink.exceptions import NetlinkError
+        """Open the way to the kernel; raise ``StartError`` without the library for it."""
+        try:
+            from pyroute2 import IPRoute
+            from pyroute2.netlink.exceptions import NetlinkError
+        except ImportError as error:
+            wanted = "pip install 'imds-emulator[network]'"
+            raise StartError(f"plumbing needs the package pyroute2: {wanted}") from error
 
         self._route = IPRoute()
         self._refused: type[Exception] = NetlinkError

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from emulator.errors import StartError
+from emulator.sidecar.links import Links
 from tests.support.launcher import Launcher, Masquerade
 
 pytestmark = pytest.mark.namespace
@@ -103,3 +105,9 @@ def test_a_device_of_somebody_elses_is_left_alone() -> None:
         launcher.hand_over()
         launcher.pod.ip("link add imds0 type bridge")
         assert plumbed(launcher) == "the pod has an imds0 of somebody else's"
+
+
+def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyroute2", None)
+    with pytest.raises(StartError, match=r"pip install 'imds-emulator\[network\]'"):
+        Links()
