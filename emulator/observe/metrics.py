@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection
 
 from emulator.core.refusal import Refusal
-from emulator.observe.access import Observation
+from emulator.observe.observation import Observation
 
 BOUNDS_US = (500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000)
 """Upper bounds of the latency buckets, microseconds; the objective is 50 ms."""

@@ -19,8 +19,9 @@ from emulator.core.policy import Hosts
 from emulator.dialects import DOORS, HOSTS, VOCABULARY, gives_tokens
 from emulator.errors import ConfigError, Problem, StartError
 from emulator.model.config import DEFAULT_LISTEN, ServeConfig
-from emulator.observe.access import AccessLog, Observer
+from emulator.observe.access import AccessLog
 from emulator.observe.metrics import Metrics
+from emulator.observe.observation import Observer
 from emulator.ports import Ports
 from emulator.render import Renderer, Templates
 from emulator.runtime import descriptors, session_key

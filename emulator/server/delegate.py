@@ -21,17 +21,16 @@ from tornado.httputil import (
 from emulator.core.message import Answer, Done, Outcome, Request, Wait, build
 from emulator.core.paths import authority, split_target
 from emulator.core.policy import CompiledArea, Refusal
-from emulator.core.session import TOKEN_HEADER, TTL_HEADER, lifetime
 from emulator.core.snapshot import OFF, Decision
 from emulator.errors import ConfigError, ImdsError
-from emulator.model.instance import Instance
-from emulator.observe.access import Observation, bounded
+from emulator.observe.observation import bounded
 from emulator.runtime.sockets import limit_hops
 from emulator.runtime.tasks import spawn
 from emulator.server.hanging import Hanging
 from emulator.server.hub import Hub
 from emulator.server.listeners import Heard, Places, peer_of
 from emulator.server.machine import Machine
+from emulator.server.witness import observation
 
 _log = logging.getLogger("imds")
 
@@ -128,7 +127,7 @@ class Exchange(Heard):
     def _decided(self, request: Request, machine: Machine, decision: Decision) -> bool:
         """Answer as was decided, and say so; False for a request that waits on."""
         if isinstance(decision.answer, Answer):
-            self._send(request, machine.instance, decision, decision.answer)
+            self._send(request, machine, decision, decision.answer)
             return True
         try:
             reply = decision.answer(request, machine)
@@ -225,26 +224,25 @@ class Exchange(Heard):
         _log.error("%s: %s %s: %s", *where, error, exc_info=unexpected)
         answer = area.refusals[Refusal.UNAVAILABLE]
         decision = Decision(area, answer, Refusal.UNAVAILABLE)
-        self._send(request, machine.instance, decision, answer)
+        self._send(request, machine, decision, answer)
 
     def _reply(self, request: Request, machine: Machine, decision: Decision, reply: Done) -> None:
         area = decision.area
-        vm = machine.instance
         if isinstance(reply, Refusal):
             answer = area.refusals[reply]
-            self._send(request, vm, Decision(area, answer, reply), answer)
+            self._send(request, machine, Decision(area, answer, reply), answer)
             return
         if isinstance(reply, Answer):
-            self._send(request, vm, decision, reply)
+            self._send(request, machine, decision, reply)
             return
         answer = build(reply, area.common)
         told = Decision(area, answer, reply.refusal, decision.lines)
-        self._send(request, vm, told, answer, reply.hop_limit)
+        self._send(request, machine, told, answer, reply.hop_limit)
 
     def _send(
         self,
         request: Request,
-        vm: Instance | None,
+        machine: Machine | None,
         decision: Decision,
         answer: Answer,
         hop_limit: int = 0,
@@ -267,10 +265,19 @@ class Exchange(Heard):
             connection.finish()
         hub.ended()
         if hub.observers:
-            issued = bool(hop_limit)
-            observation = self._observation(request, vm, decision, answer, issued=issued)
+            seen = observation(
+                request,
+                machine,
+                decision,
+                answer,
+                now=hub.ports.wall(),
+                seconds=hub.ports.monotonic() - self._started,
+                # Only session tokens have a hop limit.
+                issued=bool(hop_limit),
+                waited=isinstance(self._waiting, Hanging),
+            )
             for observer in hub.observers:
-                observer(observation)
+                observer(seen)
 
     def _last(self, data: bytes, hop_limit: int) -> None:
         """Send what may travel ``hop_limit`` hops, and nothing after it.
@@ -292,40 +299,3 @@ class Exchange(Heard):
         if self._line.version == "HTTP/1.1":
             return b"Connection: close\r\n" if wish == "close" else b""
         return b"Connection: keep-alive\r\n" if wish == "keep-alive" else b""
-
-    def _observation(
-        self,
-        request: Request,
-        vm: Instance | None,
-        decision: Decision,
-        answer: Answer,
-        *,
-        issued: bool,
-    ) -> Observation:
-        ports = self._front.hub.ports
-        area = decision.area
-        agents = self._headers.get_list("User-Agent")
-        return Observation(
-            time=ports.wall(),
-            vm=vm.name if vm else "",
-            dialect=area.dialect,
-            area=area.name,
-            method=bounded(request.method),
-            path=bounded(request.path),
-            status=answer.status,
-            reason=decision.refusal or "",
-            bytes=0 if request.method == "HEAD" else len(answer.body),
-            duration_us=int((ports.monotonic() - self._started) * 1e6),
-            user_agent=bounded(agents[0]) if agents else "",
-            peer=request.peer,
-            namespace=vm.namespace if vm else "",
-            session=_session(request) if area.session is not None else "",
-            # Only session tokens have a hop limit.
-            lifetime=lifetime(request.headers.get_list(TTL_HEADER)[0]) or 0 if issued else 0,
-            waited=isinstance(self._waiting, Hanging),
-        )
-
-
-def _session(request: Request) -> str:
-    """Say whether a session token came."""
-    return "given" if request.headers.get_list(TOKEN_HEADER) else "absent"

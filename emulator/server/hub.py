@@ -11,7 +11,7 @@ from emulator.core.policy import Hosts
 from emulator.core.snapshot import Snapshot
 from emulator.dialects import HOSTS
 from emulator.model.config import Limits
-from emulator.observe.access import Observer
+from emulator.observe.observation import Observer
 from emulator.ports import Ports
 from emulator.server.fleet import Fleet
 from emulator.server.machine import Machine

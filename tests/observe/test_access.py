@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from emulator.errors import StartError
-from emulator.observe.access import AccessLog, Observation, bounded
+from emulator.observe.access import AccessLog
+from emulator.observe.observation import Observation, bounded
 
 SEEN = Observation(
     time=1.0,

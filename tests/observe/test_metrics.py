@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from emulator.observe.access import Observation
 from emulator.observe.catalogue import FAMILIES, State, series
 from emulator.observe.exposition import Buckets, text
 from emulator.observe.metrics import OTHERS, Metrics
+from emulator.observe.observation import Observation
 from tests.support import cloudinit_source
 
 SEEN = Observation(

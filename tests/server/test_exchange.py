@@ -16,7 +16,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
 from emulator.core.message import ServiceToken
 from emulator.errors import ConfigError, Problem, TokenUnavailable
 from emulator.model.instance import Instance
-from emulator.observe.access import Observation
+from emulator.observe.observation import Observation
 from emulator.server.delegate import Front
 from emulator.server.fleet import Fleet
 from emulator.server.hub import Hub

@@ -17,7 +17,7 @@ from emulator.core.message import Request, Wait
 from emulator.dialects.gce.pages import GcePages
 from emulator.errors import ConfigError, Problem
 from emulator.model.config import Limits
-from emulator.observe.access import Observation
+from emulator.observe.observation import Observation
 from emulator.runtime.sockets import Endpoint
 from emulator.server.delegate import Front
 from emulator.server.fleet import Fleet
