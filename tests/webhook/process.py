@@ -5,16 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import json
-import os
-import re
-import signal
 import socket
 import ssl
-import subprocess
-import sys
-import threading
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import requests
 from cryptography import x509
@@ -22,7 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-DEADLINE = 60
+from tests.support.process import DEADLINE, Process
+
 SETTINGS = "image: registry.example/imds-emulator:1.0.0\nkeysNamespaces: [shop]\n"
 
 
@@ -96,7 +91,7 @@ def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-class Running:
+class Running(Process):
     """``imds-emulator webhook`` on a free port."""
 
     def __init__(self, folder: Path, *arguments: str, settings: str = SETTINGS) -> None:
@@ -105,55 +100,18 @@ class Running:
         files, self.serial = self.authority.pair()
         self.mount.put(files)
         (folder / "settings.yaml").write_text(settings)
-        self.lines: list[str] = []
-        self._listening = threading.Event()
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "emulator", "webhook"),
-                *("--settings", str(folder / "settings.yaml")),
-                *("--cert", self.mount.path("tls.crt")),
-                *("--key", self.mount.path("tls.key")),
-                *("--listen", "127.0.0.1:0"),
-                *arguments,
-            ],
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        super().__init__(
+            *("webhook", "--settings", str(folder / "settings.yaml")),
+            *("--cert", self.mount.path("tls.crt")),
+            *("--key", self.mount.path("tls.key")),
+            *("--listen", "127.0.0.1:0"),
+            *arguments,
         )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.lines.append(line.rstrip("\n"))
-            if line.startswith("listening on"):
-                self._listening.set()
-        self._listening.set()
-
-    def __enter__(self) -> Self:
-        """Wait until it listens."""
-        assert self._listening.wait(DEADLINE)
-        assert self.process.poll() is None, self.lines
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End it, however it is."""
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(DEADLINE)
-        self._reader.join(DEADLINE)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
 
     @property
     def port(self) -> int:
         """Where it listens."""
-        found = re.search(
-            r"^listening on 127\.0\.0\.1:(\d+)$", "\n".join(self.lines), re.MULTILINE
-        )
-        assert found, self.lines
-        return int(found[1])
+        return int(self.said(r"^listening on 127\.0\.0\.1:(\d+)$"))
 
     @property
     def url(self) -> str:
@@ -195,11 +153,6 @@ class Running:
         """Give the lines of the log that are decisions."""
         parsed = [json.loads(line) for line in self.lines if line.startswith("{")]
         return [line for line in parsed if "allowed" in line]
-
-    def stop(self) -> int:
-        """Ask it to end, and give its exit status."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(DEADLINE)
 
 
 def reviewed(whole: Any, operation: str = "CREATE") -> dict[str, Any]:

@@ -24,7 +24,8 @@ import requests
 import yaml
 
 from emulator.sources.annotations import ANNOTATIONS, PREFIX
-from tests.webhook.process import DEADLINE, Running, reviewed
+from tests.support.process import DEADLINE
+from tests.webhook.process import Running, reviewed
 from tests.webhook.support import fixture, instance, machine, marked
 
 VALUES = Path(__file__).resolve().parents[2] / "deploy/chart/values.yaml"
