@@ -145,7 +145,7 @@ FAMILIES = (
     Family("process_max_fds", "gauge", (), "Descriptors that may be open."),
 )
 
-LIMITS = ("connections", "connections_of_one", "waiting", "waiting_of_one")
+LIMITS = ("connections", "connections_of_one", "descriptors", "waiting", "waiting_of_one")
 _SIGNALS = (
     Refusal.FORWARDED,
     Refusal.HEADER_MISSING,

@@ -43,7 +43,7 @@ machines have series of their own; further ones share `vm="(other)"`. A machine 
 more loses its series with the next scrape.
 
 `limit` is a bound on what guests may hold: `connections` of a listener, `connections_of_one`
-address, `waiting` requests in all, `waiting_of_one` machine.
+address, `waiting` requests in all, `waiting_of_one` machine, `descriptors` of the process.
 
 `signal` of an SSRF indication is `forwarded` (X-Forwarded-For where it is forbidden),
 `header-missing` (without the header that a dialect demands), `foreign-host` (asked for by a name

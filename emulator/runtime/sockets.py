@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import logging
 import os
 import socket
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +18,17 @@ from emulator.errors import ConfigError, Problem, StartError
 
 BACKLOG = 1024
 _FIRST_INHERITED = 3
+
+# Of those who knock, so many are let in at a time; then others are answered.
+_TURN = 16
+
+# What accept(2) says when the process or the system has no descriptor or memory left.
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+# Seconds until it is tried again: who knocks waits in the kernel.
+_PAUSE = 0.25
+
+_log = logging.getLogger("imds")
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -161,3 +174,66 @@ def limit_hops(connection: socket.socket, hops: int) -> None:
     connection.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, hops)
     if connection.family == socket.AF_INET6:
         connection.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, hops)
+
+
+class Acceptor:
+    """Takes connections from a listening socket for as long as the running loop does.
+
+    Tornado's own takes 128 at a time, and where no descriptor is left it would try without end,
+    on a whole processor, with a traceback in the log for each try.
+    """
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        taken: Callable[[socket.socket, tuple[object, ...]], None],
+        exhausted: Callable[[], None],
+    ) -> None:
+        """Call ``taken`` with each connection and its peer, ``exhausted`` when none can be had."""
+        self._listening = listening
+        self._taken = taken
+        self._exhausted = exhausted
+        self._loop = asyncio.get_running_loop()
+        self._again: asyncio.TimerHandle | None = None
+        self._failing = False
+        self._watch()
+
+    def stop(self) -> None:
+        """Take no more; the socket stays open."""
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        _ = self._loop.remove_reader(self._listening)
+
+    def _watch(self) -> None:
+        self._again = None
+        self._loop.add_reader(self._listening, self._accept)
+
+    def _accept(self) -> None:
+        for _ in range(_TURN):
+            try:
+                connection, peer = self._listening.accept()
+            except BlockingIOError:
+                self._drained()
+                return
+            except OSError as error:
+                if error.errno not in _EXHAUSTED:
+                    # That connection is gone already, or its network is (accept(2)).
+                    continue
+                self._pause(error)
+                return
+            self._taken(connection, peer)
+
+    def _drained(self) -> None:
+        """Note that nobody waits any more."""
+        if self._failing:
+            self._failing = False
+            _log.warning("connections are taken again")
+
+    def _pause(self, error: OSError) -> None:
+        self._exhausted()
+        if not self._failing:
+            self._failing = True
+            _log.error("no connection can be taken, those who ask wait: %s", error.strerror)
+        _ = self._loop.remove_reader(self._listening)
+        self._again = self._loop.call_later(_PAUSE, self._watch)

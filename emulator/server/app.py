@@ -44,9 +44,6 @@ from emulator.tokens import Tokens
 
 _log = logging.getLogger("imds")
 
-# Descriptors beside connections: listeners, logs, files that are being read.
-_SPARE = 64
-
 _NAMED = 5
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
@@ -103,7 +100,7 @@ class Server:
     def start(self) -> None:
         """Listen; raise ``ConfigError`` or ``StartError``. Needs the running event loop."""
         limits = self._config.limits
-        descriptors.allow(2 * limits.connections + limits.waiting + _SPARE)
+        descriptors.allow(2 * limits.connections + limits.waiting + descriptors.SPARE)
         given = inherited(self._environ, os.getpid())
         listen = self._config.listen or (() if given else (DEFAULT_LISTEN,))
         try:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from emulator.errors import StartError
 from emulator.model.config import Limits
+from emulator.runtime import descriptors
 from emulator.runtime.sockets import Endpoint
 from emulator.runtime.tasks import spawn
 from emulator.server.delegate import Front
@@ -78,6 +79,7 @@ class Doors:
 
     def _listener(self, endpoint: Endpoint, door: str = "") -> Listener:
         front = Front(self._hub, endpoint.path, door)
+        front.places.ceiling = descriptors.ceiling()
         listener = Listener(endpoint, front, self._limits, places=front.places)
         front.socket = listener.address.path  # an inherited descriptor's is known only now
         return listener

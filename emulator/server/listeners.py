@@ -6,7 +6,10 @@ import logging
 import select
 import socket
 import ssl
+import sys
 from collections import Counter
+from collections.abc import Iterable
+from typing import cast
 
 import msgspec
 from tornado.http1connection import HTTP1ServerConnection
@@ -23,7 +26,7 @@ from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.iostream import IOStream
 
 from emulator.model.config import Limits
-from emulator.runtime.sockets import Endpoint, bound, listen, release
+from emulator.runtime.sockets import Acceptor, Endpoint, bound, listen, release
 
 _log = logging.getLogger("imds")
 
@@ -53,11 +56,15 @@ class Heard(HTTPMessageDelegate):
 
 
 class Places:
-    """How many of a listener's connections only wait for a change, in all and by peer."""
+    """How many of a listener's connections only wait for a change, in all and by peer.
+
+    Descriptors of its connections are below ``ceiling``.
+    """
 
     def __init__(self, hits: Counter[str] | None = None) -> None:
         """Start with none; ``hits`` counts connections turned away, by the limit's name."""
         self.hits: Counter[str] = Counter() if hits is None else hits
+        self.ceiling = sys.maxsize
         self.total = 0
         self.of: Counter[str] = Counter()
 
@@ -85,6 +92,11 @@ class _Wait(msgspec.Struct, frozen=True):
 
     since: float
     request: HTTPMessageDelegate
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing of it has come yet."""
+        return isinstance(self.request, Heard) and not self.request.heard
 
 
 class _BoundedServer(HTTPServer):
@@ -117,30 +129,68 @@ class _BoundedServer(HTTPServer):
         self.conn_params.header_timeout = None
         self._looks.start()
 
-    def handle_stream(self, stream: IOStream, address: tuple[object, ...]) -> None:
+    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
+        """Take connections from ``sockets`` in our own way."""
+        for one in sockets:
+            acceptor = Acceptor(one, self._handle_connection, self._exhausted)
+            self._sockets[one.fileno()] = one
+            self._handlers[one.fileno()] = acceptor.stop
+
+    def _exhausted(self) -> None:
+        self._places.hits["descriptors"] += 1
+
+    def _handle_connection(self, connection: socket.socket, address: tuple[object, ...]) -> None:
         """Serve a new connection, or close it at once when there are too many.
+
+        Before anything is made for it: one that is turned away costs a tenth.
+        """
+        peer = str(address[0]) if address else ""
+        hit = self._hit(connection, peer)
+        if hit:
+            self._places.hits[hit] += 1
+            if hit == "connections_of_one" or not self._made_room(peer):
+                connection.close()
+                return
+            # To the number that has just become free: those above are for others.
+            taken, connection = connection, connection.dup()
+            taken.close()
+        self._held[peer] += 1
+        super()._handle_connection(connection, address)
+
+    def _hit(self, connection: socket.socket, peer: str) -> str:
+        """Name the limit that another connection of ``peer`` would exceed, empty if none.
 
         One address cannot take all places, so that one guest does not shut out the others.
         """
-        peer = str(address[0]) if address else ""
         places, limits = self._places, self._limits
-        hit = ""
+        if peer and self._held[peer] - places.of[peer] >= limits.connections_of_one:
+            return "connections_of_one"
         if len(self._connections) - places.total >= limits.connections:
-            hit = "connections"
-        elif peer and self._held[peer] - places.of[peer] >= limits.connections_of_one:
-            hit = "connections_of_one"
-        if hit:
-            places.hits[hit] += 1
-            stream.close()
-            return
-        self._held[peer] += 1
-        super().handle_stream(stream, address)
+            return "connections"
+        return "descriptors" if connection.fileno() >= places.ceiling else ""
+
+    def _made_room(self, peer: str) -> bool:
+        """Close the longest idle connection of who holds most, if ``peer`` holds fewer.
+
+        So many guests that idle together do not shut out one that has something to ask.
+        """
+        most = max(self._held, key=self._held.__getitem__, default=peer)
+        if self._held[most] <= self._held[peer] + 1:
+            return False
+        for connection, wait in self._waits.items():
+            if wait.idle and peer_of(getattr(connection, "context", None)) == most:
+                stream = cast("HTTP1ServerConnection", connection).stream
+                if not stream.closed():
+                    stream.close()
+                    return True
+        return False
 
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
     ) -> HTTPMessageDelegate:
         """Begin to wait for a request on a connection (called by Tornado)."""
         request = super().start_request(server_conn, request_conn)
+        self._waits.pop(server_conn, None)  # the longest idle stays first
         self._waits[server_conn] = _Wait(IOLoop.current().time(), request)
         return request
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import socket
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from emulator.errors import ConfigError, StartError
-from emulator.runtime.sockets import Endpoint, bound, inherited, listen, parse, release
+from emulator.runtime.sockets import Acceptor, Endpoint, bound, inherited, listen, parse, release
 
 
 @pytest.mark.parametrize(
@@ -115,3 +118,76 @@ def test_where_a_socket_listens_is_told(tmp_path: Path) -> None:
         assert bound(made).port > 0
     with listen(Endpoint(path=str(tmp_path / "s"))) as made:
         assert bound(made) == Endpoint(path=str(tmp_path / "s"))
+
+
+class Exhausted(socket.socket):
+    """A listening socket that cannot give a connection while ``error`` is set."""
+
+    error = 0
+    tries = 0
+
+    def accept(self) -> tuple[socket.socket, object]:
+        self.tries += 1
+        if self.error:
+            raise OSError(self.error, os.strerror(self.error))
+        return super().accept()
+
+
+@pytest.fixture
+def exhausted() -> Iterator[Exhausted]:
+    with Exhausted() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.settimeout(0)
+        yield listening
+
+
+def test_where_nothing_is_left_it_waits_and_then_goes_on(
+    exhausted: Exhausted, caplog: pytest.LogCaptureFixture
+) -> None:
+    taken: list[socket.socket] = []
+    hits: list[bool] = []
+
+    async def main() -> None:
+        exhausted.error = errno.EMFILE
+        acceptor = Acceptor(exhausted, lambda one, _: taken.append(one), lambda: hits.append(True))
+        with socket.create_connection(exhausted.getsockname()):
+            await asyncio.sleep(0.6)
+            assert 2 <= exhausted.tries <= 4
+            assert (taken, len(hits)) == ([], exhausted.tries)
+            exhausted.error = 0
+            await asyncio.sleep(0.6)
+            assert len(taken) == 1
+        exhausted.error = errno.EMFILE
+        with socket.create_connection(exhausted.getsockname()):
+            await asyncio.sleep(0.1)
+            acceptor.stop()
+            tries = exhausted.tries
+            await asyncio.sleep(0.4)
+            assert exhausted.tries == tries
+
+    asyncio.run(main())
+    taken[0].close()
+    said = [record.getMessage() for record in caplog.records]
+    assert [line.partition(",")[0] for line in said] == [
+        "no connection can be taken",
+        "connections are taken again",
+        "no connection can be taken",
+    ]
+
+
+def test_a_connection_that_is_gone_already_keeps_nobody_else_out(exhausted: Exhausted) -> None:
+    taken: list[socket.socket] = []
+
+    async def main() -> None:
+        exhausted.error = errno.ECONNABORTED
+        acceptor = Acceptor(exhausted, lambda one, _: taken.append(one), taken.clear)
+        with socket.create_connection(exhausted.getsockname()):
+            await asyncio.sleep(0.05)
+            exhausted.error = 0
+            await asyncio.sleep(0.05)
+        assert len(taken) == 1
+        acceptor.stop()
+
+    asyncio.run(main())
+    taken[0].close()

@@ -53,6 +53,19 @@ class Serving(Process):
         """Ask as a guest."""
         return requests.get(self.url + path, headers=headers, timeout=DEADLINE)
 
+    def ready(self) -> dict[str, str]:
+        """Give what is not ready, by cause."""
+        answer = requests.get(f"{self.operator}/readyz", timeout=DEADLINE)
+        causes: dict[str, str] = answer.json()["not_ready"]
+        assert answer.status_code == (503 if causes else 200)
+        return causes
+
+    def metric(self, name: str) -> float:
+        """Give the value of a series, named with its labels as it is exposed."""
+        text = requests.get(f"{self.operator}/metrics", timeout=DEADLINE).text
+        (line,) = (line for line in text.splitlines() if line.startswith(f"{name} "))
+        return float(line.rpartition(" ")[2])
+
     def seen(self) -> list[dict[str, object]]:
         """Give the access log."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]

@@ -115,7 +115,7 @@ def test_a_door_can_be_a_unix_socket_or_an_inherited_one(tmp_path: Path) -> None
         made = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         options = ("--door", f"wireserver=unix:{path}", "--door", f"wireserver=fd:{made.fileno()}")
         server = stack.enter_context(
-            Inheriting(tmp_path, described(tmp_path), *options, fd=made.fileno())
+            Serving(tmp_path, described(tmp_path), *options, pass_fds=[made.fileno()])
         )
         url = "http://168.63.129.16/machine?comp=goalstate"
         command = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}"]
@@ -130,20 +130,6 @@ def test_a_door_can_be_a_unix_socket_or_an_inherited_one(tmp_path: Path) -> None
         assert asked(server.url, INSIDE[0]) == 404
         assert server.stop() == 0
         assert not path.exists()
-
-
-class Inheriting(Serving):
-    """A server that is started with a descriptor of ours."""
-
-    def __init__(self, folder: Path, *arguments: str, fd: int) -> None:
-        popen = subprocess.Popen
-
-        def passing(*given: Any, **named: Any) -> Any:
-            return popen(*given, **named, pass_fds=(fd,))
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(subprocess, "Popen", passing)
-            super().__init__(folder, *arguments)
 
 
 def test_machines_are_told_apart_at_a_door_too(tmp_path: Path) -> None:

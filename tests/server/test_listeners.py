@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -200,5 +200,45 @@ def test_where_it_listens_is_told(tmp_path: Path) -> None:
         over_unix.stop()
         over_tcp.stop()
         assert not path.exists()
+
+    asyncio.run(main())
+
+
+def test_who_has_most_makes_room_for_who_has_less() -> None:
+    async def main() -> None:
+        places = Places()
+        made = listener(Limits(connections=4), places=places)
+        async with AsyncExitStack() as stack:
+            crowd = [await stack.enter_async_context(connected(made)) for _ in range(4)]
+            crowd[0][1].write(HEALTH)
+            assert await first(crowd[0][0]) == b"HTTP/1.1 200 OK"
+            # The one that idles longest goes: not the first, which has asked since.
+            reader, writer = await stack.enter_async_context(connected(made, "127.0.0.2"))
+            assert await first(crowd[1][0]) == b""
+            # The others stay, and those who have most get no more.
+            assert not await answered(made)
+            for one, other in (*crowd[2:], (reader, writer)):
+                other.write(HEALTH)
+                assert await first(one) == b"HTTP/1.1 200 OK"
+            assert places.hits == {"connections": 2}
+        made.stop()
+        await made.close()
+
+    asyncio.run(main())
+
+
+def test_who_waits_for_an_answer_makes_no_room() -> None:
+    async def main() -> None:
+        made = Listener(LOOPBACK, Slow(), Limits(connections=2))
+        async with AsyncExitStack() as stack:
+            crowd = [await stack.enter_async_context(connected(made)) for _ in range(2)]
+            for _, writer in crowd:
+                writer.write(HEALTH)
+            await asyncio.sleep(0.1)
+            assert not await answered(made, "127.0.0.2")
+            for reader, _ in crowd:
+                assert await first(reader) == b"HTTP/1.1 200 OK"
+        made.stop()
+        await made.close()
 
     asyncio.run(main())

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -70,6 +71,11 @@ class Process:
         found = re.search(pattern, "\n".join(self.lines), re.MULTILINE)
         assert found, self.lines
         return found[1]
+
+    def cpu(self) -> float:
+        """Give the processor seconds that it has used."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> int:
         """Ask it to end, and give its exit status."""
