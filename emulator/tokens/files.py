@@ -1,6 +1,7 @@
 """Tokens in files that somebody else rotates; what is served was never half written.
 
-The kubelet writes a new folder and swaps a symlink: one open file is then old or new, never both.
+The kubelet writes a new folder and swaps a symlink: one open file is then old or new, never both,
+and the first that was opened stays the one that is read.
 Other writers (an agent, ``cp``, a shell's ``>``) change the file in place, and no lock says when
 they are done. So a file counts as finished when it did not change while it was read, nor for a
 while before; until then it is read again, for a bounded time.
@@ -54,37 +55,71 @@ class TokenFiles:
 
     async def read(self, path: str) -> ServiceToken:
         """Give the token in ``path``; raise ``TokenUnavailable``, never with any of its text."""
-        mark: tuple[int, ...] | None = None
-        since = 0.0
-        for number in range(_LOOKS):
-            if number:
-                await asyncio.sleep(_PAUSE)
-            wall, now = self._ports.wall(), self._ports.monotonic()
-            look = _open(path, retry=number < _SWAP_LOOKS)
-            if look is None:
-                continue
-            if look.mark != mark:
-                mark, since = look.mark, now
-            # Another machine's clock may have stamped the file: then what was seen here counts.
-            token = _finished(look, max(wall - look.changed, now - since), path)
-            if token:
-                return ServiceToken(token, expiry(token))
+        file = _File(path, self._ports)
+        try:
+            for number in range(_LOOKS):
+                if number:
+                    await asyncio.sleep(_PAUSE)
+                token = file.look(retry=number < _SWAP_LOOKS)
+                if token:
+                    return ServiceToken(token, expiry(token))
+        finally:
+            file.close()
         raise TokenUnavailable(f"{path}: still being written")
 
 
-def _open(path: str, *, retry: bool) -> _Look | None:
-    """Look into ``path``; None for a file that is missing and may ``retry`` to be there."""
-    try:
-        # Not waiting for a writer, should it be a pipe.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+class _File:
+    """The file that a path led to, held open until it counts as finished.
+
+    Who puts another in its place, however often, leaves this one as it was when it was asked for.
+    """
+
+    def __init__(self, path: str, ports: Ports) -> None:
+        self._path = path
+        self._ports = ports
+        self._descriptor = -1
+        self._mark: tuple[int, ...] | None = None
+        self._since = 0.0
+
+    def look(self, *, retry: bool) -> str:
+        """Give its token, empty if it may yet change, or is missing and may ``retry`` to be there.
+
+        Raises ``TokenUnavailable``.
+        """
+        wall, now = self._ports.wall(), self._ports.monotonic()
         try:
-            return _look(descriptor, path)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        if retry and isinstance(error, FileNotFoundError):
-            return None
-        raise TokenUnavailable(f"{path}: {error.strerror}") from error
+            if self._descriptor < 0:
+                # Not waiting for a writer, should it be a pipe.
+                flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+                self._descriptor = os.open(self._path, flags)
+            look = _look(self._descriptor, self._path)
+        except OSError as error:
+            if retry and isinstance(error, FileNotFoundError):
+                return ""
+            raise TokenUnavailable(f"{self._path}: {error.strerror}") from error
+        if look.mark != self._mark:
+            self._mark, self._since = look.mark, now
+        try:
+            # Another machine's clock may have stamped it: then what was seen here counts.
+            return _finished(look, max(wall - look.changed, now - self._since), self._path)
+        except TokenUnavailable:
+            if not self._is_replaced():
+                raise
+            self.close()
+            return ""
+
+    def _is_replaced(self) -> bool:
+        held = os.fstat(self._descriptor)
+        try:
+            return not os.path.samestat(held, os.stat(self._path))  # noqa: PTH116 - as opened
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Hold it no longer."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 def _look(descriptor: int, path: str) -> _Look:
@@ -93,6 +128,7 @@ def _look(descriptor: int, path: str) -> _Look:
         raise TokenUnavailable(f"{path}: not a regular file")
     if before.st_size > LIMIT:
         raise TokenUnavailable(f"{path}: larger than {LIMIT} bytes")
+    os.lseek(descriptor, 0, os.SEEK_SET)
     data = os.read(descriptor, LIMIT + 1)
     mark = _mark(os.fstat(descriptor))
     steady = mark == _mark(before) and len(data) == before.st_size

@@ -41,6 +41,9 @@ class Guest:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self.socket.close()
 
     def send(self, path: str, method: str = "GET", **headers: str) -> None:

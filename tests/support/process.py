@@ -53,11 +53,20 @@ class Process:
 
     def __enter__(self) -> Self:
         """Wait until it listens."""
-        assert self._listening.wait(DEADLINE)
-        assert self.process.poll() is None, self.lines
+        self.wait()
         return self
 
     def __exit__(self, *_: object) -> None:
+        """End it."""
+        self.close()
+
+    def wait(self) -> None:
+        """Return once it listens."""
+        assert self._listening.wait(DEADLINE)
+        assert any(line.startswith(self.LISTENS) for line in self.lines), self.lines
+        assert self.process.poll() is None, self.lines
+
+    def close(self) -> None:
         """End it, however it is."""
         if self.process.poll() is None:
             self.process.kill()

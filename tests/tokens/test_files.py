@@ -233,7 +233,8 @@ def hammer(path: Path, write: Callable[[int], Iterator[None]], rest: float) -> t
     pytest.fail("this machine is too busy for a test of time")
 
 
-def test_the_kubelets_swap_is_never_torn_and_never_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rest", [0.15, 0.01, 0.0])
+def test_the_kubelets_swap_is_never_torn_and_never_refused(tmp_path: Path, rest: float) -> None:
     (tmp_path / "token").symlink_to("..data/token")
     made = 0
 
@@ -253,9 +254,37 @@ def test_the_kubelets_swap_is_never_torn_and_never_refused(tmp_path: Path) -> No
             previous.rmdir()
         yield
 
-    reads, refused = hammer(tmp_path / "token", swap, rest=0.15)
+    reads, refused = hammer(tmp_path / "token", swap, rest)
     assert refused == 0
-    assert reads > 1000
+    assert reads > (1000 if rest > 0.1 else 100)
+
+
+@pytest.mark.parametrize("rest", [0.01, 0.0])
+def test_a_file_that_is_renamed_into_place_is_never_torn_and_never_refused(
+    tmp_path: Path, rest: float
+) -> None:
+    def rename(number: int) -> Iterator[None]:
+        (tmp_path / "new").write_text(make_token(number, number * 37))
+        (tmp_path / "new").rename(tmp_path / "token")
+        yield
+
+    reads, refused = hammer(tmp_path / "token", rename, rest)
+    assert refused == 0
+    assert reads > 100
+
+
+def test_what_is_put_in_the_place_of_a_piece_is_read(tmp_path: Path) -> None:
+    path, whole = tmp_path / "token", tmp_path / "whole"
+    path.write_text(make_token(7)[:-400])
+    whole.write_text(make_token(7))
+
+    async def scenario() -> ServiceToken:
+        reading = asyncio.gather(TokenFiles(SYSTEM).read(str(path)))
+        await asyncio.sleep(0.1)
+        whole.rename(path)
+        return (await reading)[0]
+
+    assert asyncio.run(scenario()).token == make_token(7)
 
 
 @pytest.mark.parametrize("truncate", [True, False])
