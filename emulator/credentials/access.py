@@ -186,7 +186,8 @@ def _wanted(instance: Instance, account: Account, scope: str) -> Wanted:
     key = (account, identity, instance.tokens)
     name = account.client_id if isinstance(account, AzureIdentity) else account.email
     machine = f"{instance.namespace}/{instance.name}"
-    return Wanted(instance.uuid, key, machine, f"token of {name}", scope, account.provider)
+    told = (f"token of {name}", scope, account.provider, account.endpoint)
+    return Wanted(instance.uuid, key, machine, *told)
 
 
 def _claims(identity: AzureIdentity, resource: str, since: int, until: int) -> dict[str, object]:

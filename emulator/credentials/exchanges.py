@@ -16,9 +16,11 @@ from emulator.ports import Ports
 KEPT = 10_000
 """Machines' accounts and roles that are kept; of more, those go that did not ask longest."""
 
-# Exchanges at once: a dead service must not take every thread that the server has, nor hundreds
-# of machines start as many programs.
+# Exchanges at once with one service, or of programs: a dead one must not keep the others' machines
+# waiting, nor hundreds of machines start as many programs. And all together, for each may take a
+# thread and a descriptor.
 _AT_ONCE = 4
+TOGETHER = 32
 
 # A guest chooses scopes or a resource: so many of its texts are kept for each account, and so many
 # exchanges of a machine may have begun. One runs at a time, for all machines share the slots.
@@ -73,7 +75,8 @@ class Wanted(msgspec.Struct, frozen=True):
     """What ``owner``, a machine, wants; ``machine`` and ``what`` name it in the log.
 
     Another identity must not get the last one's keys: all that an exchange depends on is in
-    ``key``, but for ``text``, which the guest chose. ``provider`` is the description's word.
+    ``key``, but for ``text``, which the guest chose. ``provider`` is the description's word, and
+    ``service`` says who is asked.
     """
 
     owner: object
@@ -82,6 +85,7 @@ class Wanted(msgspec.Struct, frozen=True):
     what: str
     text: str = ""
     provider: str = ""
+    service: str = ""
 
 
 class _Notes:
@@ -147,12 +151,15 @@ class Exchanges(Generic[Found]):
     ) -> None:
         """Exchange as work for ``spawn``, which goes on when the guest that wanted it hangs up.
 
-        At most ``at_once`` exchanges run, at most one of each machine. ``told`` hears of each.
+        At most ``at_once`` exchanges run with one service, at most one of each machine. ``told``
+        hears of each.
         """
         self._told = told or _nobody
         self._ports = ports
         self._spawn = spawn
-        self._slots = asyncio.Semaphore(at_once)
+        self._at_once = at_once
+        self._slots: Kept[str, asyncio.Semaphore] = Kept(KEPT)
+        self._together = asyncio.Semaphore(TOGETHER)
         self._known: Kept[object, _Known[Found]] = Kept(KEPT)
         self._queues: dict[object, _Queue] = {}
 
@@ -251,7 +258,8 @@ class Exchanges(Generic[Found]):
     async def _fresh(
         self, queue: _Queue, wanted: Wanted, fetch: Callable[[], Awaitable[Found]]
     ) -> Found:
-        async with queue.turn, self._slots:
+        slots = self._slots.get(wanted.service, lambda: asyncio.Semaphore(self._at_once))
+        async with queue.turn, slots, self._together:
             found = await fetch()
         if not self._is_good(found):
             detail = "they ended before they came: is this host's clock right?"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from emulator.core.credentials import RoleCredentials
 from emulator.core.message import ServiceToken
 from emulator.credentials import programs
-from emulator.credentials.exchanges import KEPT, Exchanges, Spawn, Told, Wanted
+from emulator.credentials.exchanges import KEPT, TOGETHER, Exchanges, Spawn, Told, Wanted
 from emulator.credentials.generated import generate
 from emulator.credentials.profiles import Profiles
 from emulator.credentials.sts import Sts
@@ -51,6 +52,8 @@ class Credentials:
         self._processes = processes
         self._profiles = Profiles(ports, KEPT)
         self._sts = Sts(ports)
+        # Apart: a service that hangs must not keep descriptions from being reloaded.
+        self._threads = ThreadPoolExecutor(TOGETHER, "sts")
         self._exchanges: Exchanges[RoleCredentials] = Exchanges(ports, spawn, told=told)
 
     def check(self, instance_name: str, config: AwsCredentials) -> None:
@@ -95,9 +98,9 @@ class Credentials:
         if token is None:
             raise CredentialsUnavailable(f"no token for {config.audience} is offered")
         region = instance.placement.region
-        return await asyncio.to_thread(
-            self._sts.exchange, config, token.token, region, instance.name
-        )
+        loop = asyncio.get_running_loop()
+        given = (config, token.token, region, instance.name)
+        return await loop.run_in_executor(self._threads, self._sts.exchange, *given)
 
     async def _run(self, config: AwsCredentials) -> RoleCredentials:
         if not self._processes:
@@ -111,4 +114,7 @@ def _wanted(instance: Instance, config: AwsCredentials) -> Wanted:
     key = (config, identity, instance.tokens)
     machine = f"{instance.namespace}/{instance.name}"
     what = f"keys of the role {config.role}"
-    return Wanted(instance.uuid, key, machine, what, provider=config.provider)
+    service = config.endpoint or instance.placement.region
+    if config.provider != "web-identity":
+        service = ""
+    return Wanted(instance.uuid, key, machine, what, provider=config.provider, service=service)

@@ -11,16 +11,16 @@ import os
 import re
 import ssl
 import threading
+from collections.abc import Callable, Iterator
+from http.client import HTTPException
 from typing import Any
 
 from emulator.core.credentials import RoleCredentials
+from emulator.credentials import bounded
 from emulator.credentials.kept import Kept
 from emulator.errors import CredentialsUnavailable
 from emulator.model.credentials import AwsCredentials
 from emulator.ports import Ports
-
-CONNECT_SECONDS = 3
-READ_SECONDS = 5
 
 # How STS says that the role's trust policy, or who signed the token, does not let it be assumed
 # (API reference of AssumeRoleWithWebIdentity, "Errors").
@@ -66,7 +66,10 @@ class Sts:
             )
         except ClientError as error:
             raise _refused(error.response, config) from None
-        except (BotoCoreError, ResponseParserError, ValueError) as error:
+        except (
+            *(BotoCoreError, ResponseParserError, ValueError),
+            *(OSError, HTTPException),
+        ) as error:
             # By its kind alone: the text may hold what was sent.
             detail = f"{config.endpoint or f'STS in {region}'}: {type(error).__name__}"
             raise CredentialsUnavailable("STS does not answer", detail=detail) from None
@@ -83,21 +86,19 @@ class Sts:
 
         if self._session is None:
             self._session = _session()
-        return self._session.create_client(
+        client = self._session.create_client(
             "sts",
             region_name=region,
             endpoint_url=endpoint or None,
-            # An STS of one's own has a certificate that the host knows, not botocore.
-            verify=ssl.get_default_verify_paths().cafile or True,
             config=Config(
                 signature_version=UNSIGNED,
-                connect_timeout=CONNECT_SECONDS,
-                read_timeout=READ_SECONDS,
                 retries={"total_max_attempts": 1, "mode": "standard"},
                 proxies={},
                 ignore_configured_endpoint_urls=True,
             ),
         )
+        client.meta.events.register("before-send.sts", _sender())
+        return client
 
     def _credentials(self, answer: Any, config: AwsCredentials) -> RoleCredentials:  # noqa: ANN401
         given = answer.get("Credentials") or {}
@@ -113,6 +114,34 @@ class Sts:
         except KeyError as missing:
             detail = f"{config.endpoint}: an answer without {missing}"
             raise CredentialsUnavailable("STS gave no keys", detail=detail) from None
+
+
+class _Body:
+    """What botocore reads an answer from."""
+
+    def __init__(self, body: bytes) -> None:
+        """Give ``body``."""
+        self._body = body
+
+    def stream(self) -> Iterator[bytes]:
+        """Give all of it."""
+        yield self._body
+
+
+def _sender() -> Callable[..., Any]:
+    """Give what sends in botocore's place, whose timeouts are for each read."""
+    from botocore.awsrequest import AWSResponse
+    from botocore.httpsession import get_cert_path
+
+    # An STS of one's own has a certificate that the host knows, not botocore.
+    known = ssl.get_default_verify_paths().cafile or get_cert_path(verify=True)
+    context = ssl.create_default_context(cafile=known)
+
+    def send(request: Any, **_: object) -> Any:  # noqa: ANN401 - as above
+        answer = bounded.post(request.url, request.body.encode(), dict(request.headers), context)
+        return AWSResponse(request.url, answer.status, answer.headers, _Body(answer.body))
+
+    return send
 
 
 class _NoTokens:

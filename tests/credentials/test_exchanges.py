@@ -39,13 +39,17 @@ class Desk:
     def _tell(self, provider: str, /, *, ok: bool) -> None:
         self.told.append((provider, ok))
 
-    async def get(self, machine: str, text: str = "", account: str = "account") -> AccessToken:
-        return await self._ask(self.exchanges.kept, machine, text, account)
+    async def get(
+        self, machine: str, text: str = "", account: str = "account", service: str = ""
+    ) -> AccessToken:
+        return await self._ask(self.exchanges.kept, machine, text, account, service)
 
     async def direct(self, machine: str, text: str = "") -> AccessToken:
         return await self._ask(self.exchanges.direct, machine, text, "account")
 
-    async def _ask(self, get: Any, machine: str, text: str, account: str) -> AccessToken:
+    async def _ask(
+        self, get: Any, machine: str, text: str, account: str, service: str = ""
+    ) -> AccessToken:
         async def fetch() -> AccessToken:
             self.asked.append((machine, text))
             self.running.append(machine)
@@ -57,7 +61,8 @@ class Desk:
             now = self.bench.clock.now
             return AccessToken(f"{machine}/{text}", now, now + 3600)
 
-        wanted = Wanted(machine, account, machine, f"token of {account}", text, "federated")
+        about = (f"token of {account}", text, "federated", service)
+        wanted = Wanted(machine, account, machine, *about)
         found: AccessToken = await get(wanted, fetch)
         return found
 
@@ -147,6 +152,23 @@ def test_no_more_run_at_once_than_there_are_slots(bench: Bench, slots: int) -> N
     wait(main())
     assert desk.most == slots
     assert len(desk.asked) == 10
+
+
+def test_a_service_that_hangs_keeps_nobody_waiting_but_for_too_many(bench: Bench) -> None:
+    desk = Desk(bench, 1)
+
+    async def main() -> None:
+        desk.open.clear()
+        asked = [
+            asyncio.ensure_future(desk.get(str(number), service=str(number)))
+            for number in range(exchanges.TOGETHER + 5)
+        ]
+        await until(lambda: len(desk.running) == exchanges.TOGETHER)
+        desk.open.set()
+        await asyncio.gather(*asked)
+
+    wait(main())
+    assert desk.most == exchanges.TOGETHER
 
 
 def test_more_is_refused_at_once_and_not_kept(

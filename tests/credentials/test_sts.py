@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import ssl
 import sys
+import time
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -16,12 +17,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from emulator.core.credentials import RoleCredentials
+from emulator.credentials import bounded
 from emulator.credentials.sts import Sts as Exchange
 from emulator.errors import CredentialsUnavailable
 from emulator.model.credentials import AwsCredentials
 from emulator.ports import SYSTEM
 from tests.credentials.conftest import TOKEN, Shows
 from tests.credentials.sts import EMPTY, Sts
+from tests.reliability.broken import Broken
 
 ARN = "arn:aws:iam::123456789012:role/web"
 CONFIG = AwsCredentials(role="web", provider="web-identity", role_arn=ARN, lifetime=1800)
@@ -99,7 +102,21 @@ def test_nobody_there(sts: Sts) -> None:
     error = refused(sts)
     sts.start()
     assert str(error) == "STS does not answer"
-    assert error.detail == f"{sts.url}: EndpointConnectionError"
+    assert error.detail == f"{sts.url}: ConnectionRefusedError"
+
+
+@pytest.mark.parametrize("how", ["hang", "drip", "drip_head", "flood"])
+def test_who_never_comes_to_an_end_is_left(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded.post, "__defaults__", (0.5,))
+    with Broken(9) as sts:
+        sts.how = getattr(sts, how)
+        wanted = msgspec.structs.replace(CONFIG, endpoint=sts.url)
+        begun = time.monotonic()
+        with pytest.raises(CredentialsUnavailable) as error:
+            Exchange(SYSTEM).exchange(wanted, TOKEN, "here", "web-1")
+        assert time.monotonic() - begun < 10
+    kind = "Long" if how == "flood" else "Late"
+    assert error.value.detail == f"{sts.url}: {kind}"
 
 
 def test_an_answer_without_keys(sts: Sts) -> None:
@@ -157,7 +174,10 @@ def test_a_certificate_counts_if_the_host_knows_it(
 ) -> None:
     with Sts((str(certificate), str(certificate))) as sts:
         error = refused(sts)
-        assert (str(error), error.detail) == ("STS does not answer", f"{sts.url}: SSLError")
+        assert (str(error), error.detail) == (
+            "STS does not answer",
+            f"{sts.url}: SSLCertVerificationError",
+        )
         assert sts.asked == []
         known = ssl.DefaultVerifyPaths(str(certificate), "", "", "", "", "")
         monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: known)

@@ -53,7 +53,11 @@ class Process:
 
     def __enter__(self) -> Self:
         """Wait until it listens."""
-        self.wait()
+        try:
+            self.wait()
+        except AssertionError:
+            self.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
