@@ -1,7 +1,7 @@
 """The server's share of cloud-init's whole OpenStack crawl: ``python -m bench.crawl``.
 
 cloud-init's own data source class, of the releases that the tests use, asks the running server at
-the real address, in a network namespace. The share is given twice. By the access log: the time
+the real address, in a network namespace. The share is given twice. By the audit log: the time
 from a request's head to its answer, of the whole wall time; a busy machine falsifies it, as it
 interrupts both. By CPU time: all that the server used meanwhile, with what Tornado and the kernel
 do before and after, of the sum that both used; one waits for the other, so on an idle machine that
@@ -23,15 +23,12 @@ from typing import get_args
 import msgspec
 
 from bench.measure import ROOT, Failure, serve_command, spread, started, table
+from emulator.observe.audit import read
 from tests.support.cloudinit_source import Release, python, unpack
 from tests.support.guest import COMPLETE
 
 ADDRESS = ("169.254.169.254", 80)
 CLIENT = ROOT / "tests/clients/cloud_init.py"
-
-
-class _Line(msgspec.Struct):
-    duration_us: int
 
 
 class _Sample(msgspec.Struct):
@@ -91,7 +88,7 @@ def _row(release: Release, rounds: int) -> tuple[str, ...]:
 def _crawl(release: Release) -> _Sample:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        instance, log = folder / "vm.yaml", folder / "access.log"
+        instance, log = folder / "vm.yaml", folder / "audit.jsonl"
         instance.write_text(COMPLETE)
         serve = serve_command(instance, folder / "state", ADDRESS, str(log))
         with started(serve, ADDRESS) as server:
@@ -100,8 +97,9 @@ def _crawl(release: Release) -> _Sample:
             before = server.cpu()
             seconds, client = _client(release, folder)
             spent = server.cpu() - before
-        lines = [msgspec.json.decode(line, type=_Line) for line in log.open("rb")]
-        logged = [line.duration_us / 1e6 for line in lines]
+        # What ended has written all of its lines.
+        lines = [line for line in map(read, log.open("rb")) if line is not None]
+        logged = [line.duration / 1e9 for line in lines]
         return _Sample(seconds, logged, client, spent)
 
 

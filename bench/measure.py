@@ -131,7 +131,7 @@ def serve_command(  # noqa: PLR0913 (what is varied)
     """
     listen = f"{address[0]}:{address[1]}"
     options = ["--state", str(state), "--listen", listen, "--operator", operator]
-    return [*program, "serve", str(instance), *options, "--access-log", log]
+    return [*program, "serve", str(instance), *options, "--audit", log]
 
 
 def reference_command(kind: str, address: Address, size: int) -> list[str]:

@@ -28,7 +28,7 @@ from bench.measure import (
 
 DOCUMENT = "/openstack/latest/network_data.json"
 BARE, HANDLER = "bare delegate", "tornado.web handler"
-UNSEEN, OURS, LOGGED = "ours, no metrics", "ours", "ours, access log"
+UNSEEN, OURS, LOGGED = "ours, no metrics", "ours", "ours, audit log"
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def main() -> None:
 def _servers(stack: ExitStack, folder: Path, path: str) -> dict[str, Server]:
     instance = ROOT / "fixtures/instances/complete.yaml"
     servers = {}
-    for name, log in ((UNSEEN, "off"), (OURS, "off"), (LOGGED, str(folder / "access.log"))):
+    for name, log in ((UNSEEN, "off"), (OURS, "off"), (LOGGED, str(folder / "audit.jsonl"))):
         address = free_address()
         operator = "off" if name == UNSEEN else "127.0.0.1:0"
         command = serve_command(instance, folder / "state", address, log, operator=operator)

@@ -70,7 +70,7 @@ def _round(program: Path, folder: Path) -> _Sample:
     volumes(folder, {"imds.kubevirt.io/enabled": "true"})
     with Launcher(Masquerade()) as launcher:
         began = time.monotonic()
-        sidecar = Sidecar(launcher.pod, folder, ("--access-log=off",), program=program)
+        sidecar = Sidecar(launcher.pod, folder, ("--audit=off",), program=program)
         return _measured(launcher, sidecar, began)
 
 

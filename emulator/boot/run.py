@@ -24,6 +24,7 @@ from emulator.boot.workspace import Workspace, workspace
 from emulator.dialects.base import Hint
 from emulator.errors import BootError
 from emulator.model.instance import Instance
+from emulator.observe.observation import DELAY
 from emulator.ports import SYSTEM, Ports
 
 SERVER_DEADLINE = 60.0
@@ -178,7 +179,7 @@ class _Session:
             Boot(plan.datasource, plan.limits),
             Sources(
                 console=Tail(space.console),
-                access_log=Tail(server.access_log),
+                audit=Tail(server.audit),
                 status=qemu.status,
                 server=server.child.status,
                 free=space.free,
@@ -195,6 +196,9 @@ class _Session:
         while verdict is None:
             self._wait.pause(PAUSE)
             verdict = self._watch.step(self._now())
+        # What was asked last is in the audit log a little later.
+        self._wait.pause(2 * DELAY)
+        self._watch.news(self._now())
         report = self._report(verdict)
         self._talk.report(report)
         if plan.stay and verdict.outcome != "interrupted":

@@ -31,7 +31,7 @@ def serve_command(instance: Path, doors: Iterable[str], space: Workspace) -> lis
         *chain.from_iterable(named),
         *("--operator", f"unix:{space.sockets / 'operator'}"),
         *("--state", str(space.kept / "server")),
-        *("--access-log", str(space.run / "access.log")),
+        *("--audit", str(space.run / "audit.jsonl")),
     ]
 
 
@@ -40,7 +40,7 @@ class MetadataServer:
 
     def __init__(self, instance: Path, doors: Iterable[str], space: Workspace) -> None:
         """Start serving the description at ``instance``; it is ready once ``ready`` says so."""
-        self.access_log = space.run / "access.log"
+        self.audit = space.run / "audit.jsonl"
         self._operator = space.sockets / "operator"
         self.child = Child(serve_command(instance, doors, space), space.run / "server.log")
 

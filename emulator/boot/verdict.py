@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from emulator.boot.console import Event
+from emulator.observe.audit import Line
 
 Outcome = Literal[
     "done",
@@ -35,7 +36,7 @@ DATASOURCES = {
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One line of the server's access log; times are wall seconds, durations microseconds."""
+    """A request of the guest; ``time`` is seconds since the epoch, durations microseconds."""
 
     time: float
     dialect: str
@@ -46,6 +47,21 @@ class Request(msgspec.Struct, frozen=True):
     bytes: int = 0
     duration_us: int = 0
     user_agent: str = ""
+
+
+def request(line: Line) -> Request:
+    """Read a request from a line of the audit log."""
+    return Request(
+        time=line.seconds,
+        dialect=line.dialect,
+        method=line.method,
+        path=line.path,
+        status=line.status,
+        reason=line.reason,
+        bytes=line.bytes,
+        duration_us=line.duration // 1000,
+        user_agent=line.user_agent,
+    )
 
 
 class Limits(msgspec.Struct, frozen=True):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 
 import msgspec
 
+from emulator.boot import verdict
 from emulator.boot.console import Console, Event, clean, event
 from emulator.boot.processes import Tail
 from emulator.boot.verdict import Boot, Request, Verdict
+from emulator.observe.audit import read
 
 # QEMU pauses a guest whose disk cannot grow; it allocates in smaller pieces than this.
 LEAST_FREE = 4 << 20
@@ -37,7 +38,7 @@ class Sources(msgspec.Struct):
     """
 
     console: Tail
-    access_log: Tail
+    audit: Tail
     status: Callable[[], int | None]
     server: Callable[[], int | None]
     free: Callable[[], int]
@@ -102,12 +103,8 @@ class Watch:
             self._tell(now, text.format(text=found.text, detail=found.detail))
 
     def _requests(self) -> list[Request]:
-        *whole, self._line = (self._line + self._sources.access_log.read()).split(b"\n")
-        requests = []
-        for line in whole:
-            with contextlib.suppress(msgspec.DecodeError):
-                requests.append(msgspec.json.decode(line, type=Request))
-        return requests
+        *whole, self._line = (self._line + self._sources.audit.read()).split(b"\n")
+        return [verdict.request(line) for line in map(read, whole) if line is not None]
 
     def _asked(self, request: Request, now: float) -> None:
         what = clean(f"{request.method} {request.path} -> {request.status}")

@@ -65,12 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="start from the last good descriptions when the given ones are broken",
     )
-    parser.add_argument(
-        "--access-log",
-        default="-",
-        metavar="FILE",
-        help="one JSON line for each request; - for standard error (default), off for none",
-    )
+    _configure_audit(parser)
     parser.add_argument(
         "--log-level",
         default=_DEFAULTS.log_level,
@@ -115,9 +110,48 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _configure_audit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--audit",
+        default="-",
+        metavar="WHERE",
+        help="one JSON line for each request, to FILE, - for standard output (default), "
+        "syslog:PATH or off",
+    )
+    parser.add_argument(
+        "--audit-rotate",
+        type=_size,
+        default=_DEFAULTS.audit_bytes,
+        metavar="SIZE",
+        help="size at which the file is kept as FILE.1 and begun anew, such as 512K or 64M "
+        "(default); 0 if another program rotates it",
+    )
+    parser.add_argument(
+        "--audit-keep",
+        type=_count,
+        default=_DEFAULTS.audit_files,
+        metavar="N",
+        help=f"how many such files are kept (default {_DEFAULTS.audit_files})",
+    )
+
+
+def _size(text: str) -> int:
+    units = {"K": 10, "M": 20, "G": 30}
+    shift = units.get(text[-1:].upper(), 0)
+    digits = text[:-1] if shift else text
+    if not (digits.isascii() and digits.isdecimal()):
+        raise argparse.ArgumentTypeError(f'"{text}"; allowed: bytes, or a number with K, M or G')
+    return int(digits) << shift
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f'"{text}"; allowed: 0 or more')
+    return int(text)
+
+
 def run(options: argparse.Namespace) -> int:
     """Serve until told to stop."""
-    access_log = "" if options.access_log == "off" else options.access_log
     config = ServeConfig(
         instances=options.instances,
         podinfo=options.podinfo,
@@ -129,7 +163,9 @@ def run(options: argparse.Namespace) -> int:
         operator_key=options.operator_key,
         state=options.state,
         last_good=options.last_good,
-        access_log=access_log,
+        audit="" if options.audit == "off" else options.audit,
+        audit_bytes=options.audit_rotate,
+        audit_files=options.audit_keep,
         log_level=options.log_level,
         issuer_url=options.issuer_url,
         hosts=tuple(options.host),

@@ -61,10 +61,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="HOST:PORT, unix:PATH or off (default: the socket operator in --state)",
     )
     parser.add_argument(
-        "--access-log",
-        default=_DEFAULTS.access_log,
-        metavar="FILE",
-        help="one JSON line for each request; - for standard error (default), off for none",
+        "--audit",
+        default=_DEFAULTS.audit,
+        metavar="WHERE",
+        help="one JSON line for each request, to FILE, - for standard output (default), "
+        "syslog:PATH or off",
     )
     parser.add_argument("--log-level", default=_DEFAULTS.log_level, choices=log.LEVELS)
 
@@ -86,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
         user=options.user,
         listen=tuple(options.listen),
         operator=options.operator,
-        access_log=options.access_log,
+        audit=options.audit,
         log_level=options.log_level,
     )
     become_server(config, SYSTEM)

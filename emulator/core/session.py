@@ -25,6 +25,9 @@ _CHANCE = 10
 _PROOF = 32
 _LENGTH = (_END + _CHANCE + _PROOF) * 4 // 3
 
+# Bytes of a fingerprint.
+_MARK = 8
+
 # Proved tokens of one machine; a few of its programs have one each.
 _REMEMBERED = 16
 
@@ -35,13 +38,14 @@ _FROM_URL = str.maketrans("-_", "+/")
 class Sessions:
     """Makes and checks the tokens of one machine."""
 
-    __slots__ = ("_ends", "_key", "_ports")
+    __slots__ = ("_ends", "_key", "_marks", "_ports")
 
     def __init__(self, key: bytes, uuid: str, epoch: int, ports: Ports) -> None:
         """Bind tokens to the machine ``uuid``; another ``epoch`` makes all earlier ones void."""
         self._key = hmac.digest(key, f"session/{uuid}/{epoch}".encode(), "sha256")
         self._ports = ports
         self._ends: dict[str, int] = {}
+        self._marks: dict[str, str] = {}
 
     def issue(self, ttl: int) -> str:
         """Give a token for ``ttl`` seconds: 64 characters that fit a URL and a header."""
@@ -66,6 +70,22 @@ class Sessions:
             self._ends[token] = end
         left = end / 1000 - self._ports.wall()
         return min(ceil(left), MAX_TTL) if left > 0 else None
+
+    def fingerprint(self, token: str) -> str:
+        """Give 16 hex digits by which a log can name ``token``, good or not.
+
+        Without the key they lead nowhere, and no other machine's token has them.
+        """
+        mark = self._marks.get(token)
+        if mark is None:
+            said = b"fingerprint/" + token[: 2 * _LENGTH].encode("utf-8", "replace")
+            mark = hmac.digest(self._key, said, "sha256")[:_MARK].hex()
+            if len(token) == _LENGTH:
+                # As with what was proved.
+                if len(self._marks) >= _REMEMBERED:
+                    self._marks.clear()
+                self._marks[token] = mark
+        return mark
 
     def _proved(self, token: str) -> int | None:
         """Give when ``token`` ends, milliseconds since the epoch; None if it proves nothing."""

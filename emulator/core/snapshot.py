@@ -73,13 +73,15 @@ class Layout:
 class Decision(msgspec.Struct, frozen=True):
     """What a request gets, prebuilt or to be computed; ``refusal`` says why it is not data.
 
-    ``lines`` are header lines that only this answer has.
+    ``lines`` are header lines that only this answer has. It is ``known`` if there is something at
+    the path that was asked for.
     """
 
     area: CompiledArea
     answer: Answer | Live
     refusal: str | None = None
     lines: bytes = b""
+    known: bool = False
 
 
 class Snapshot:
@@ -112,12 +114,12 @@ class Snapshot:
             area = layout.areas[slot]
             passed = area.gate(request, services)
         if isinstance(passed, Refusal):
-            return Decision(area, area.refusals[passed], passed)
+            return Decision(area, area.refusals[passed], passed, known=slot is not None)
         if area.writes is not None and request.method not in READS:
-            return Decision(area, area.writes, None, passed)
+            return Decision(area, area.writes, None, passed, slot is not None)
         if slot is None:
             return Decision(area, area.refusals[Refusal.NOT_FOUND], Refusal.NOT_FOUND)
-        return Decision(area, self.answers[slot], None, passed)
+        return Decision(area, self.answers[slot], None, passed, known=True)
 
 
 class Compiler:

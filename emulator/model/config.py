@@ -42,10 +42,12 @@ class ServeConfig(msgspec.Struct, frozen=True, kw_only=True):
     file, a folder, or empty for the sample; ``podinfo`` a pod's downward-API folder; ``templates``
     a folder of the owner's. ``state`` is where keys and passwords live, empty for XDG's folder;
     with ``last_good`` a start on broken descriptions goes on from the last good ones.
-    ``access_log`` is a file, ``-`` for standard error or empty for none; ``log_level`` one of
-    logging's, or ``off``. ``issuer_url`` names the issuer of signed tokens, by default the
-    operator's address. ``proxies`` are the addresses whose signed headers are believed, with the
-    secret in ``proxy_secret_file``. ``hosts`` are further names by which the server may be asked.
+    ``audit`` is a file, ``-`` for standard output, ``syslog:PATH`` for a daemon's socket, or empty
+    for none. A file of ``audit_bytes`` is kept as ``.1``, and ``audit_files`` of those; with 0
+    bytes it is another program's to rotate. ``log_level`` is one of logging's, or ``off``.
+    ``issuer_url`` names the issuer of signed tokens, by default the operator's address.
+    ``proxies`` are the addresses whose signed headers are believed, with the secret in
+    ``proxy_secret_file``. ``hosts`` are further names by which the server may be asked.
     ``session_key`` is a file with the key of session tokens, by default one made once and kept in
     ``state``; ``identity_cert`` and ``identity_key`` are PEM files to sign identity documents
     with, by default made likewise. ``allow_credential_process`` lets descriptions name programs
@@ -63,7 +65,9 @@ class ServeConfig(msgspec.Struct, frozen=True, kw_only=True):
     operator_key: str = ""
     state: str = ""
     last_good: bool = False
-    access_log: str = ""
+    audit: str = ""
+    audit_bytes: int = 64 << 20
+    audit_files: int = 8
     log_level: str = "info"
     issuer_url: str = ""
     hosts: tuple[str, ...] = ()

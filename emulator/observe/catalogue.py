@@ -135,6 +135,12 @@ FAMILIES = (
         ("limit",),
         "Connections closed, and waiting requests answered at once, because there were too many.",
     ),
+    Family(
+        "imds_audit_lines_total",
+        "counter",
+        ("outcome",),
+        "Audit lines that were written, and that were dropped because they could not be.",
+    ),
     Family("process_cpu_seconds_total", "counter", (), "Processor time, user and system."),
     Family(
         "process_start_time_seconds", "gauge", (), "When the process started, since the epoch."
@@ -168,6 +174,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
     connections: int
     limit_hits: Mapping[str, int]
+    audited: Mapping[str, int]
 
 
 def series(metrics: Metrics, state: State) -> dict[str, Series]:
@@ -189,6 +196,7 @@ def series(metrics: Metrics, state: State) -> dict[str, Series]:
             ("failure",): state.failed_reloads,
         },
         "imds_limit_hits_total": {(limit,): state.limit_hits.get(limit, 0) for limit in LIMITS},
+        "imds_audit_lines_total": {(what,): count for what, count in state.audited.items()},
         "imds_credential_refreshes_total": metrics.refreshes,
         "imds_session_token_lifetime_seconds": {
             (): Buckets(LIFETIMES, (*metrics.lifetimes, 0), metrics.lifetime_seconds)

@@ -34,7 +34,7 @@ cannot scrape; look at it with `curl --unix-socket`.
 _TAIL = f"""
 ## Labels
 
-No label holds what a guest chose. `dialect`, `area` and `reason` are the access log's words;
+No label holds what a guest chose. `dialect`, `area` and `reason` are the audit log's words;
 `dialect` is `none` for requests of strangers and for paths of dialects that are off. `method` is
 `other` for all but GET, HEAD, PUT, POST, DELETE and OPTIONS; `status` is a class, such as `2xx`.
 

@@ -19,9 +19,6 @@ from emulator.core.policy import Hosts
 from emulator.dialects import DOORS, HOSTS, VOCABULARY, gives_tokens
 from emulator.errors import ConfigError, Problem, StartError
 from emulator.model.config import DEFAULT_LISTEN, ServeConfig
-from emulator.observe.access import AccessLog
-from emulator.observe.metrics import Metrics
-from emulator.observe.observation import Observer
 from emulator.ports import Ports
 from emulator.render import Renderer, Templates
 from emulator.runtime import descriptors, session_key
@@ -38,6 +35,7 @@ from emulator.server.lastgood import LastGood
 from emulator.server.listeners import Listener
 from emulator.server.operator import Operator, Page, Readiness, check_exposure
 from emulator.server.proxy import Proxies
+from emulator.server.recording import Recording
 from emulator.server.reload import Reloader, Source
 from emulator.signing import Signer
 from emulator.tokens import Tokens
@@ -68,7 +66,7 @@ class Server:
         # Now, not when a guest asks: a mistake stops the start.
         self._signer.check()
         key = session_key.read(ports, config.session_key) if config.session_key else b""
-        self._metrics = Metrics()
+        self._recording = Recording(config, ports)
         self._backing = backing(
             ports,
             state,
@@ -78,7 +76,7 @@ class Server:
             seal=self._signer.seal,
             issuer=config.issuer_url,
             processes=config.allow_credential_process,
-            told=self._metrics.refreshed,
+            told=self._recording.metrics.refreshed,
         )
         where = str(Path(config.podinfo or config.instances).absolute())
         self._reloader = Reloader(
@@ -88,10 +86,8 @@ class Server:
             proxies=_proxies(config, ports),
             last_good=LastGood(state, where, VOCABULARY) if config.last_good else None,
         )
-        self._log = AccessLog(config.access_log) if config.access_log else None
         anyone = self._backing.renderer.anyone()
-        observers: list[Observer] = [self._metrics] if config.operator != "off" else []
-        observers += [self._log] if self._log is not None else []
+        observers = self._recording.observers
         self.hub = Hub(self._reloader.first(), ports, observers, anyone, config.limits)
         self.hub.hosts = Hosts((*HOSTS, *map(_host, config.hosts)))
         self.doors = Doors(self.hub, config.limits)
@@ -173,8 +169,7 @@ class Server:
 
     def _hang_up(self) -> None:
         """Read everything anew, templates too, and go on in the log file that is there now."""
-        if self._log is not None:
-            self._attempt("access log", self._log.reopen)
+        self._attempt("audit log", self._recording.reopen)
         self._attempt("templates", self._renew)
         self._again.set()
 
@@ -236,7 +231,7 @@ class Server:
         from emulator.server import scrape  # noqa: PLC0415  not every server is scraped
 
         parts = (self.hub, self.doors, self._reloader, self._readiness)
-        return scrape.page(self._metrics, *parts)
+        return scrape.page(self._recording, *parts)
 
     async def _drain(self) -> None:
         """Take nothing new, let what is under way finish for a while, end the rest."""
@@ -247,6 +242,7 @@ class Server:
         await self.doors.close()
         if self.operator is not None:
             await self.operator.close()
+        self._recording.close()
 
     async def _finished(self) -> None:
         await self.hub.quiet()

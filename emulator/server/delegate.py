@@ -230,13 +230,14 @@ class Exchange(Heard):
         area = decision.area
         if isinstance(reply, Refusal):
             answer = area.refusals[reply]
-            self._send(request, machine, Decision(area, answer, reply), answer)
+            told = Decision(area, answer, reply, known=decision.known)
+            self._send(request, machine, told, answer)
             return
         if isinstance(reply, Answer):
             self._send(request, machine, decision, reply)
             return
         answer = build(reply, area.common)
-        told = Decision(area, answer, reply.refusal, decision.lines)
+        told = Decision(area, answer, reply.refusal, decision.lines, decision.known)
         self._send(request, machine, told, answer, reply.hop_limit)
 
     def _send(

@@ -6,17 +6,18 @@ from emulator import __version__
 from emulator.core.message import Reply
 from emulator.observe.catalogue import FAMILIES, State, series
 from emulator.observe.exposition import TYPE, text
-from emulator.observe.metrics import Metrics
 from emulator.server.doors import Doors
 from emulator.server.hub import Hub
 from emulator.server.operator import Readiness
+from emulator.server.recording import Recording
 from emulator.server.reload import Reloader
 
 
 def page(
-    metrics: Metrics, hub: Hub, doors: Doors, reloader: Reloader, readiness: Readiness
+    recording: Recording, hub: Hub, doors: Doors, reloader: Reloader, readiness: Readiness
 ) -> Reply:
     """Answer ``/metrics``."""
+    recording.flush()
     instances = [machine.instance for machine in hub.fleet.machines]
     state = State(
         version=__version__,
@@ -29,5 +30,6 @@ def page(
         waiting=hub.waiting,
         connections=sum(door.held for door in doors),
         limit_hits=hub.hits,
+        audited=recording.audited,
     )
-    return Reply(200, text(FAMILIES, series(metrics, state)), TYPE)
+    return Reply(200, text(FAMILIES, series(recording.metrics, state)), TYPE)

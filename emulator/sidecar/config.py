@@ -10,7 +10,7 @@ PLUMBING = ("bridge", "none")
 class SidecarConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What ``sidecar`` was asked to do.
 
-    ``podinfo``, ``state``, ``templates``, ``access_log`` and ``log_level`` are those of ``serve``;
+    ``podinfo``, ``state``, ``templates``, ``audit`` and ``log_level`` are those of ``serve``;
     keys are taken from the folder ``keys`` of ``podinfo`` if they are there. ``plumbing`` is
     ``bridge`` to lay the cable to the guest, or ``none`` where a network plugin has done it.
     ``bridge`` names the bridge to wait for, empty for KubeVirt's. ``doors`` have the addresses of
@@ -29,5 +29,5 @@ class SidecarConfig(msgspec.Struct, frozen=True, kw_only=True):
     user: int = 65532
     listen: tuple[str, ...] = ()
     operator: str = ""
-    access_log: str = "-"
+    audit: str = "-"
     log_level: str = "info"

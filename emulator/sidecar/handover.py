@@ -39,7 +39,7 @@ def arguments(
         ("--operator", config.operator or _operator(config)),
         ("--state", config.state),
         ("--templates", config.templates),
-        ("--access-log", config.access_log),
+        ("--audit", config.audit),
         ("--log-level", config.log_level),
         *((flag, f"{keys(config)}/{name}") for name, flag in KEYS.items() if name in found),
     ]

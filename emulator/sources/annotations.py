@@ -104,7 +104,7 @@ ANNOTATIONS: tuple[Annotation, ...] = (
     _wish("templates-configmap", "text", "templates"),
     _wish("bridge-name", "text", "bridge"),
     _wish("plumbing", "text"),
-    _wish("access-log", "flag"),
+    _wish("audit", "flag"),
     _wish("log-level", "text"),
     Annotation("injected", "flag", help="From admission: that the pod has got its sidecar."),
 )

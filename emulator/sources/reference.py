@@ -57,7 +57,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "Tokens": ("token-audiences", "token-seconds"),
     "The sidecar": (
-        "templates-configmap", "bridge-name", "plumbing", "access-log", "log-level", "injected",
+        "templates-configmap", "bridge-name", "plumbing", "audit", "log-level", "injected",
     ),
 }  # fmt: skip
 

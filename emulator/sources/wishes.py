@@ -91,8 +91,9 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
             description="Seconds that the token of the default audience lives.",
         ),
     ] = DEFAULT_SECONDS
-    access_log: Annotated[
-        bool, Meta(description="Whether each request is logged, as one JSON line.")
+    audit: Annotated[
+        bool,
+        Meta(description="Whether each request is audited, as one JSON line on standard output."),
     ] = True
     log_level: Annotated[
         Literal["debug", "info", "warning", "error", "off"],

@@ -103,8 +103,8 @@ def _arguments(described: Described) -> list[str]:
         arguments += ["--plumbing", "none"]
     if wishes.templates:
         arguments += ["--templates", _FOLDERS[TEMPLATES]]
-    if not wishes.access_log:
-        arguments += ["--access-log", "off"]
+    if not wishes.audit:
+        arguments += ["--audit", "off"]
     if wishes.log_level != Wishes().log_level:
         arguments += ["--log-level", wishes.log_level]
     return arguments

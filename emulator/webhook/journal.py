@@ -61,7 +61,7 @@ def _fields(verdict: Verdict) -> str:
 
 
 class Journal:
-    """Writes decisions to standard error, as ``serve`` writes its access log."""
+    """Writes decisions to standard error, one JSON line each."""
 
     def __init__(self, *, quiet: bool) -> None:
         """With ``quiet`` write nothing."""

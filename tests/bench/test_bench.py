@@ -38,7 +38,7 @@ def test_request_cost() -> None:
             "tornado.web handler",
             "ours, no metrics",
             "ours",
-            "ours, access log",
+            "ours, audit log",
         ):
             row(lines[start : start + 7], name, SPREAD, SPREAD, SPREAD)
 

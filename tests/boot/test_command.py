@@ -119,7 +119,7 @@ def moment(command: Command, name: str) -> bool:
         case "qemu":
             return any(home.glob("run.*/qemu.log"))
         case "asked":
-            return any(log.stat().st_size for log in home.glob("run.*/access.log"))
+            return any(log.stat().st_size for log in home.glob("run.*/audit.jsonl"))
         case _:
             console = home / "console.log"
             return console.exists() and "Linux" in console.read_text()

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from emulator.boot.processes import Tail
 from emulator.boot.verdict import Boot, Limits
 from emulator.boot.watch import LEAST_FREE, Sources, Watch
+from emulator.observe.audit import Line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,7 @@ class Guest:
 
     def __init__(self, folder: Path) -> None:
         self.console = folder / "console.log"
-        self.access_log = folder / "access.log"
+        self.audit = folder / "audit.jsonl"
         self.status: int | None = None
         self.server: int | None = None
         self.free = LEAST_FREE
@@ -31,7 +32,7 @@ class Guest:
         self.echoed: list[str] = []
         sources = Sources(
             console=Tail(self.console),
-            access_log=Tail(self.access_log),
+            audit=Tail(self.audit),
             status=lambda: self.status,
             server=lambda: self.server,
             free=lambda: self.free,
@@ -45,17 +46,16 @@ class Guest:
             file.write(text)
 
     def asks(self, path: str, dialect: str = "openstack", rest: str = "\n") -> None:
-        request = {
-            "time": 1.0,
-            "vm": "a",
-            "dialect": dialect,
-            "method": "GET",
-            "path": path,
-            "status": 200,
-            "peer": "",
-        }
-        with self.access_log.open("a") as file:
-            file.write(json.dumps(request) + rest)
+        line = Line(
+            time="2026-01-01T00:00:01.000Z",
+            vm="a",
+            dialect=dialect,
+            method="GET",
+            path=path,
+            status=200,
+        )
+        with self.audit.open("ab") as file:
+            file.write(msgspec.json.encode(line) + rest.encode())
 
     def outcome(self, now: float = 1.0) -> str:
         verdict = self.watch.step(now)
@@ -91,7 +91,7 @@ def test_a_request_line_may_come_in_pieces_and_rubbish_is_passed_over(guest: Gue
     guest.asks("/a", rest="")
     assert guest.outcome() == "none"
     assert guest.watch.boot.requests == []
-    with guest.access_log.open("a") as file:
+    with guest.audit.open("a") as file:
         file.write("\nrubbish\n")
     assert guest.outcome() == "none"
     assert [request.path for request in guest.watch.boot.requests] == ["/a"]

@@ -68,7 +68,7 @@ def google(
 
 
 def check_log(done: Crawl) -> None:
-    """See that the access log has what was on the wire, in its order."""
+    """See that the audit log has what was on the wire, in its order."""
     logged = [request.split()[:2] for request in done.requests]
     assert logged == [
         [method, target.partition("?")[0].rstrip("/") or "/"]

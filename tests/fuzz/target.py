@@ -155,7 +155,7 @@ def attacked(folder: Path) -> Iterator[Target]:
         command += ["--listen", fd["guest"], "--operator", fd["operator"]]
         command += ["--door", f"wireserver={fd['wireserver']}"]
         # What is logged for each request is made, and thrown away.
-        command += ["--state", str(folder / "state"), "--access-log", "/dev/null"]
+        command += ["--state", str(folder / "state"), "--audit", "/dev/null"]
         descriptors = tuple(sock.fileno() for sock in sockets.values())
         output = stack.enter_context(log.open("wb"))
         process = subprocess.Popen(command, pass_fds=descriptors, stderr=output)

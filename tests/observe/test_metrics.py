@@ -46,6 +46,7 @@ STATE = State(
     waiting=3,
     connections=4,
     limit_hits={"waiting": 5},
+    audited={"written": 7, "dropped": 1},
 )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import requests
 
+from tests.support import audited
 from tests.support.process import DEADLINE, Process, until
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ __all__ = ["DEADLINE", "Serving", "until"]
 
 
 class Serving(Process):
-    """``imds-emulator serve`` on free ports, with its access log in a file."""
+    """``imds-emulator serve`` on free ports, with its audit log in a file."""
 
     LISTENS = ("operator on", "try:")
 
@@ -29,13 +29,13 @@ class Serving(Process):
         **how: Any,
     ) -> None:
         """Start it; ``how`` is a process's."""
-        self.log = folder / "access.jsonl"
+        self.log = folder / "audit.jsonl"
         given = ("--listen", "127.0.0.1:0") if "--listen" not in arguments else ()
         super().__init__(
             *("serve", *arguments, *given),
             *("--operator", operator),
             *("--state", state or str(folder / "state")),
-            *("--access-log", str(self.log)),
+            *("--audit", str(self.log)),
             **how,
         )
 
@@ -66,6 +66,8 @@ class Serving(Process):
         (line,) = (line for line in text.splitlines() if line.startswith(f"{name} "))
         return float(line.rpartition(" ")[2])
 
-    def seen(self) -> list[dict[str, object]]:
-        """Give the access log."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+    def seen(self) -> list[dict[str, Any]]:
+        """Give the audit log, of all that has been answered."""
+        if self.process.poll() is not None:
+            return audited.lines(self.log)
+        return audited.settled(self.log, self.operator)

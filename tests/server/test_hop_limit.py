@@ -31,7 +31,7 @@ class Seen:
         )
         serve = [sys.executable, "-m", "emulator", "serve", str(folder / "vm.yaml")]
         serve += ["--listen", "169.254.169.254:80", "--listen", "[fd00:ec2::254]:80"]
-        serve += ["--operator", "off", "--access-log", "off", "--state", str(folder / "state")]
+        serve += ["--operator", "off", "--audit", "off", "--state", str(folder / "state")]
         inside = [sys.executable, str(Path(__file__).with_name("hops.py")), json.dumps(serve)]
         done = subprocess.run(
             ["unshare", "--map-root-user", "--net", *inside],

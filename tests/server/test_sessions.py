@@ -46,7 +46,7 @@ def test_a_token_outlives_the_server_and_is_in_none_of_its_files(
     with Serving(tmp_path, str(description)) as server:
         assert status(server, token) == 200
         said += "\n".join(server.lines)
-    said += (tmp_path / "access.jsonl").read_text()
+    said += (tmp_path / "audit.jsonl").read_text()
     for start in range(len(token) - 8):
         assert token[start : start + 8] not in said
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from emulator.sidecar.config import SidecarConfig
 from emulator.sidecar.handover import arguments
 
-DEFAULTS = ("--access-log", "-", "--log-level", "info")
+DEFAULTS = ("--audit", "-", "--log-level", "info")
 
 
 def test_what_is_not_given_is_not_passed_on() -> None:
@@ -21,7 +21,7 @@ def test_everything_is_passed_on() -> None:
         podinfo="/run/imds/",
         state="/state/",
         templates="/templates",
-        access_log="off",
+        audit="off",
         log_level="debug",
     )
     present = ["identity.key", "..data", "session.key", "identity.crt"]
@@ -29,7 +29,7 @@ def test_everything_is_passed_on() -> None:
         *("serve", "--podinfo", "/run/imds/", "--listen", "fd:3", "--listen", "fd:4"),
         *("--door", "wireserver=fd:5", "--operator", "unix:/state/operator"),
         *("--state", "/state/", "--templates", "/templates"),
-        *("--access-log", "off", "--log-level", "debug"),
+        *("--audit", "off", "--log-level", "debug"),
         *("--session-key", "/run/imds/keys/session.key"),
         *("--identity-cert", "/run/imds/keys/identity.crt"),
         *("--identity-key", "/run/imds/keys/identity.key"),

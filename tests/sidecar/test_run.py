@@ -107,7 +107,7 @@ def test_everything_has_its_order(steps: Steps, tmp_path: Path) -> None:
     listens = " ".join(f"--listen {steps.place(number)}" for number in range(3))
     assert command == (
         f"-m emulator serve --podinfo {tmp_path} {listens} --door wireserver={steps.place(3)}"
-        " --operator unix:/s/operator --state /s --access-log - --log-level info"
+        " --operator unix:/s/operator --state /s --audit - --log-level info"
         f" --session-key {tmp_path}/keys/session.key"
     )
 
@@ -155,13 +155,13 @@ def test_a_signal_ends_it_with_success() -> None:
 
 def test_the_flags_are_the_settings(steps: Steps, capsys: pytest.CaptureFixture[str]) -> None:
     flags = "--podinfo /p --state /s --templates /t --plumbing none --door wireserver"
-    flags += " --door wireserver --user 1000 --listen unix:/x --operator off --access-log off"
+    flags += " --door wireserver --user 1000 --listen unix:/x --operator off --audit off"
     with pytest.raises(Became):
         main(["sidecar", *flags.split(), "--log-level", "error"])
     assert "became 1000" in steps.done
     assert steps.done.count(DOORS[0][1]) == 1
     assert steps.done[-1].endswith(
-        "--operator off --state /s --templates /t --access-log off --log-level error"
+        "--operator off --state /s --templates /t --audit off --log-level error"
     )
     assert main(["sidecar", "--podinfo", "/p", "--listen", "unix:/x"]) == 2
     assert "--listen: found --plumbing bridge" in capsys.readouterr().err

@@ -53,7 +53,7 @@ def test_every_wish_is_heard() -> None:
         templates_configmap="mine",
         token_audiences="vault, sts=https://sts.example;7200",
         token_seconds="600",
-        access_log="false",
+        audit="false",
         log_level="debug",
     ).wishes
     assert wishes == Wishes(
@@ -68,7 +68,7 @@ def test_every_wish_is_heard() -> None:
             Audience("vault", "vault"), Audience("https://sts.example", "sts", 7200),
         ),
         token_seconds=600,
-        access_log=False,
+        audit=False,
         log_level="debug",
     )  # fmt: skip
 
@@ -205,7 +205,7 @@ def test_values_of_all_annotations_together_stay_few() -> None:
 
 def test_an_annotation_that_is_near_to_none() -> None:
     [said] = problems(colour="red")
-    assert said.startswith("colour: found an unknown annotation; allowed:  with one of access-log")
+    assert said.startswith("colour: found an unknown annotation; allowed:  with one of audit")
 
 
 def test_packed_user_data_is_unpacked() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from emulator.boot.images.build import privilege
+from tests.support import audited
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,11 +49,11 @@ def crawl(
     the client can be other users than root, and its processes end with it. ``addresses`` are
     further ones of the namespace, for ``options`` to name.
     """
-    instance, access = folder / "instance.yaml", folder / "access.log"
+    instance, audit = folder / "instance.yaml", folder / "audit.jsonl"
     instance.write_text(description, encoding="utf-8")
     serve = [sys.executable, "-m", "emulator", "serve", str(instance)]
     serve += ["--listen", "169.254.169.254:80", "--operator", operator, *options]
-    serve += ["--access-log", str(access), "--state", str(folder / "state")]
+    serve += ["--audit", str(audit), "--state", str(folder / "state")]
     job: dict[str, Any] = {"server": serve, "client": list(client)}
     job |= {"environment": dict(environment), "hosts": "", "addresses": list(addresses)}
     unshare = ["unshare", "--map-root-user", "--net"]
@@ -73,6 +74,6 @@ def crawl(
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    entries = map(json.loads, access.read_text(encoding="utf-8").splitlines())
+    entries = audited.lines(audit)
     requests = [f"{entry['method']} {entry['path']} {entry['status']}" for entry in entries]
     return Crawl(json.loads(done.stdout.splitlines()[-1]), requests)

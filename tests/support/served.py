@@ -44,7 +44,7 @@ def served(description: str, folder: Path, *options: str) -> Iterator[Served]:
         command += ["--state", str(folder / "state"), *options]
         # The sockets queue whoever asks before the server takes over: nothing to wait for.
         descriptors = (guest.fileno(), operator.fileno())
-        process = subprocess.Popen([*command, "--access-log", "off"], pass_fds=descriptors)
+        process = subprocess.Popen([*command, "--audit", "off"], pass_fds=descriptors)
         try:
             yield Served(*urls)
         finally:

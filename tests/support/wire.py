@@ -1,4 +1,4 @@
-"""Requests as they pass on the wire: the access log has neither queries nor what is pending."""
+"""Requests as they pass on the wire: the audit log has neither queries nor what is pending."""
 
 from __future__ import annotations
 

@@ -189,9 +189,9 @@ def test_what_the_owner_names_is_projected(
         ({"persona": "azure"}, ["--door", "wireserver"]),
         ({"dialects": "openstack, azure"}, ["--door", "wireserver"]),
         ({"templates_configmap": "ours"}, ["--templates", "/etc/imds-emulator/templates"]),
-        ({"access_log": "false"}, ["--access-log", "off"]),
+        ({"audit": "false"}, ["--audit", "off"]),
         ({"log_level": "debug"}, ["--log-level", "debug"]),
-        ({"access_log": "true", "log_level": "info", "plumbing": "sidecar"}, []),
+        ({"audit": "true", "log_level": "info", "plumbing": "sidecar"}, []),
     ],
 )
 def test_the_sidecar_is_told_what_is_not_as_usual(

@@ -1,0 +1,62 @@
+"""What becomes of the observations: counted, written to the audit log, or not made at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from emulator.model.config import ServeConfig
+from emulator.observe.metrics import Metrics
+from emulator.observe.observation import Batch, Observer
+from emulator.ports import Ports
+
+_LAST_LINES = 2.0
+"""Seconds that the last lines may take to be written."""
+
+
+class Recording:
+    """The observers of a server; ``metrics`` are scraped, if there is an operator to do so."""
+
+    def __init__(self, config: ServeConfig, ports: Ports) -> None:
+        """Begin as ``config`` has it; raise ``ConfigError`` or ``StartError``."""
+        self.metrics = Metrics()
+        self._batch: Batch | None = None
+        self._writer = None
+        counting = [self.metrics] if config.operator != "off" else []
+        if config.audit:
+            from emulator.observe import audit, sink  # noqa: PLC0415  where nothing is written
+
+            place = sink.place(config.audit, config.audit_bytes, config.audit_files)
+            self._writer = sink.Writer(place, partial(audit.lost, ports.wall))
+            self._batch = Batch(counting, [audit.Audit(self._writer)])
+        elif counting:
+            self._batch = Batch(counting, [])
+
+    @property
+    def observers(self) -> tuple[Observer, ...]:
+        """Whom the hub tells."""
+        return (self._batch,) if self._batch is not None else ()
+
+    @property
+    def audited(self) -> Mapping[str, int]:
+        """How many audit lines were written, and how many were lost."""
+        writer = self._writer
+        if writer is None:
+            return {}
+        return {"written": writer.written, "dropped": writer.dropped}
+
+    def flush(self) -> None:
+        """Count what was answered until now."""
+        if self._batch is not None:
+            self._batch.flush()
+
+    def reopen(self) -> None:
+        """Go on in the audit file that is there now; raise ``StartError``."""
+        if self._writer is not None:
+            self._writer.reopen()
+
+    def close(self) -> None:
+        """Write what has not been written yet, for a while."""
+        self.flush()
+        if self._writer is not None:
+            self._writer.close(_LAST_LINES)
