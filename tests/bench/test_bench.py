@@ -36,9 +36,9 @@ def test_request_cost() -> None:
         for name in (
             "bare delegate",
             "tornado.web handler",
-            "ours, no metrics",
-            "ours",
-            "ours, audit log",
+            "ours, unobserved",
+            "ours, metrics",
+            "ours, metrics and audit",
         ):
             row(lines[start : start + 7], name, SPREAD, SPREAD, SPREAD)
 
