@@ -40,7 +40,7 @@ def test_request_cost() -> None:
             "ours, metrics",
             "ours, metrics and audit",
         ):
-            row(lines[start : start + 7], name, SPREAD, SPREAD, SPREAD)
+            row(lines[start : start + 7], name, *[SPREAD] * 4)
 
 
 def test_session_cost() -> None:
