@@ -111,6 +111,7 @@ class _Entry(Generic[Found]):
     def __init__(self, notes: _Notes) -> None:
         self.notes = notes
         self.found: Found | None = None
+        self.ends = 0.0  # by the monotonic clock, too: the other may be set back
         self.work: asyncio.Task[None] | None = None
         self.failures = 0
         self.again = 0.0  # by the monotonic clock
@@ -169,10 +170,10 @@ class Exchanges(Generic[Found]):
         Raises ``CredentialsUnavailable``.
         """
         entry = self._entry(wanted, fetch)
-        if entry.work is not None and not self._is_good(entry.found):
+        if entry.work is not None and not self._is_good(entry):
             # A guest that hangs up cancels its own waiting only.
             await asyncio.shield(entry.work)
-        if entry.found is not None and self._is_good(entry.found):
+        if entry.found is not None and self._is_good(entry):
             return entry.found
         raise CredentialsUnavailable(entry.message, code=entry.code, detail=entry.detail)
 
@@ -199,7 +200,7 @@ class Exchanges(Generic[Found]):
         if queue.length < _PENDING:
             entry = known.made(wanted.text)
             self._begin(queue, entry, wanted, fetch)
-        elif entry is None or not self._is_good(entry.found):
+        elif entry is None or not self._is_good(entry):
             raise CredentialsUnavailable("too much is asked for at once", code="Throttled")
         return entry
 
@@ -221,8 +222,13 @@ class Exchanges(Generic[Found]):
         entry.work = self._spawn(work, f"exchange for {wanted.what} of {wanted.machine}")
         entry.work.add_done_callback(ended)
 
-    def _is_good(self, found: Found | None) -> bool:
-        return found is not None and self._ports.wall() < found.expires
+    def _is_good(self, entry: _Entry[Found]) -> bool:
+        found = entry.found
+        return (
+            found is not None
+            and self._ports.wall() < found.expires
+            and self._ports.monotonic() < entry.ends
+        )
 
     def _is_due(self, entry: _Entry[Found]) -> bool:
         if entry.work is not None or self._ports.monotonic() < entry.again:
@@ -231,7 +237,8 @@ class Exchanges(Generic[Found]):
         if found is None:
             return True
         early = min(EARLY, (found.expires - found.updated) / 2)
-        return self._ports.wall() >= found.expires - early
+        left = (found.expires - self._ports.wall(), entry.ends - self._ports.monotonic())
+        return min(left) <= early
 
     async def _exchange(
         self, entry: _Entry[Found], wanted: Wanted, fresh: Callable[[], Awaitable[Found]]
@@ -239,7 +246,8 @@ class Exchanges(Generic[Found]):
         """Get keys into ``entry``, or why there are none and when to try again."""
         failures = entry.failures + 1
         try:
-            entry.found = await fresh()
+            entry.found = found = await fresh()
+            entry.ends = self._ports.monotonic() + found.expires - self._ports.wall()
             failures, entry.notes.told = 0, None
         except CredentialsUnavailable as error:
             entry.fail(error)
@@ -261,7 +269,7 @@ class Exchanges(Generic[Found]):
         slots = self._slots.get(wanted.service, lambda: asyncio.Semaphore(self._at_once))
         async with queue.turn, slots, self._together:
             found = await fetch()
-        if not self._is_good(found):
+        if self._ports.wall() >= found.expires:
             detail = "they ended before they came: is this host's clock right?"
             raise CredentialsUnavailable(f"{wanted.what} have expired", detail=detail)
         return found

@@ -148,6 +148,7 @@ class Server:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._again.wait(), self._config.reload_seconds)
             self._again.clear()
+            self.hub.tick()
             try:
                 await self._take_over()
             except Exception as error:  # noqa: BLE001 - nobody would miss who watches no more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from email.utils import formatdate
@@ -17,6 +18,11 @@ from emulator.server.fleet import Fleet
 from emulator.server.machine import Machine
 
 _LIMITS = Limits()
+
+# A clock that is set by less is no surprise, nor worth a line.
+_JUMP = 1.0
+
+_log = logging.getLogger("imds")
 
 
 class Hub:
@@ -50,6 +56,16 @@ class Hub:
         self._quiet = asyncio.Event()
         self._second = 0
         self._date = b""
+        self._ahead = ports.wall() - ports.monotonic()
+
+    def tick(self) -> None:
+        """Notice that the clock was set: no timer tells who waits for an event of it."""
+        ahead = self.ports.wall() - self.ports.monotonic()
+        jump, self._ahead = ahead - self._ahead, ahead
+        if abs(jump) >= _JUMP:
+            _log.warning("the clock was set by %+.0f seconds", jump)
+            for machine in self.fleet.machines:
+                machine.reckon()
 
     def take(self, fleet: Fleet) -> None:
         """Serve ``fleet`` from now on; who waits for a machine waits for it in there."""

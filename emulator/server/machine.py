@@ -42,6 +42,7 @@ class Machine:
         "_password",
         "_seen",
         "_sessions",
+        "_since",
         "_snapshot",
         "_stale",
         "_until",
@@ -62,6 +63,8 @@ class Machine:
         self._backing = backing
         self._before = before
         self._snapshot: Snapshot | None = None
+        # Between these two moments what was rendered is right.
+        self._since = 0.0
         self._until = inf
         self._sessions: Sessions | None = None
         self._password: bytes | None = None
@@ -81,9 +84,15 @@ class Machine:
             self.first_request = self.ports.wall()
             if awaits_first_request(self.instance.events):
                 self._until = self.first_request
-        if self._until <= self.ports.wall() and self._snapshot is not None:
+        if self._snapshot is not None and not self._since <= self.ports.wall() < self._until:
             self.changed()
         return self.snapshot
+
+    def reckon(self) -> None:
+        """Have who waits told what has become of events by a clock that was set."""
+        if self.waiters and not self._since <= self.ports.wall() < self._until:
+            self.changed()
+        self.expect()
 
     @property
     def snapshot(self) -> Snapshot:
@@ -124,6 +133,8 @@ class Machine:
         self._stale = False
         self._seen = lasting.changes if lasting else (0, 0)
         allowed = lasting.allowed if lasting else {}
+        # The clock may be set back, too: what has begun has then not.
+        self._since = now if events else 0.0
         self._until = next_change(events, anchors, now, allowed)
         told = occurrences(events, anchors, now, allowed)
         if lasting is None:

@@ -31,6 +31,7 @@ PACKAGES = (
     Package("curl", "runs the examples of README and docs", tests_only=True),
     Package("iproute2", "builds the tests' network namespaces", tests_only=True),
     Package("jq", "runs the guests' commands in docs", tests_only=True),
+    Package("libfaketime", "sets the clock of a server under test", tests_only=True),
     Package("mount", "puts small file systems into them", tests_only=True),
     Package("nftables", "loads the sidecar's rules, and KubeVirt's, there", tests_only=True),
     Package("openssl", "makes certificates that are not ours", tests_only=True),

@@ -111,6 +111,24 @@ def test_keys_that_have_ended_are_not_served(bench: Bench, sts: Sts) -> None:
     assert (str(error), error.code) == ("STS does not answer", "Failed")
 
 
+@pytest.mark.parametrize("day", [86_400, -86_400])
+def test_keys_live_no_longer_by_a_clock_that_is_set(bench: Bench, sts: Sts, day: int) -> None:
+    first = get(bench, config(sts))
+    sts.stop()
+    try:
+        bench.clock.set_by = day
+        if day > 0:
+            # By what the clock says they have ended; set right, they are good again.
+            refused(bench, config(sts))
+            bench.clock.set_by = 0
+        bench.clock.advance(3540)
+        assert get(bench, config(sts)) is first
+        bench.clock.advance(61)
+        refused(bench, config(sts))
+    finally:
+        sts.start()
+
+
 def test_tries_that_fail_come_ever_later(bench: Bench, sts: Sts) -> None:
     sts.deny("InternalFailure")
     began = bench.clock.now

@@ -44,6 +44,16 @@ def test_an_event_appears_and_vanishes_at_its_times(bench: Bench) -> None:
     assert status(machine) == 404
 
 
+def test_an_event_is_to_come_again_once_the_clock_is_set_back(bench: Bench) -> None:
+    machine = bench.machine(
+        POLICY + "events: [{kind: interruption, notice: start+10s, ends: notice+3d}]\n"
+    )
+    for day, there in ((86_400, 200), (0, 404), (86_400, 200), (-86_400, 404)):
+        bench.fake.set_by = day
+        assert status(machine) == there
+        assert machine.asked() is machine.asked()
+
+
 def test_an_offset_from_the_first_request_counts_from_it(bench: Bench) -> None:
     events = "events: [{kind: interruption, notice: first-request+10s}]\n"
     machine = bench.machine(POLICY + events)

@@ -10,6 +10,7 @@ class FakePorts:
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
+        self.set_by = 0.0  # seconds by which the wall clock was set
         self.files: dict[str, bytes] = {}
         self._drawn = 0
 
@@ -33,7 +34,7 @@ class FakePorts:
     def ports(self) -> Ports:
         """Give what the product is handed."""
         return Ports(
-            wall=lambda: self.now,
+            wall=lambda: self.now + self.set_by,
             monotonic=lambda: self.now,
             random=self.random,
             read=self.read,
