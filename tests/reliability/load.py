@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from tests.reliability.guests import Answer, Guest, Torn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 TTL = {"X-aws-ec2-metadata-token-ttl-seconds": "21600"}
 TOKEN = "X-aws-ec2-metadata-token"
@@ -61,12 +60,12 @@ class Tally:
 
 
 class Persistent:
-    """A guest that asks once more after ``pause`` seconds, on a new connection, and then no more.
+    """A guest that asks once more after ``pause``, on a new connection, and then no more.
 
     It keeps its session token, whatever becomes of the server.
     """
 
-    def __init__(self, url: str, pause: float, tally: Tally) -> None:
+    def __init__(self, url: str, pause: Callable[[], None], tally: Tally) -> None:
         self._url = url
         self._pause = pause
         self._tally = tally
@@ -98,7 +97,7 @@ class Persistent:
             return self._once(path, method, headers)
         except (OSError, Torn) as error:
             self._tally.note("torn" if isinstance(error, Torn) else "retried")
-        time.sleep(self._pause)
+        self._pause()
         try:
             return self._once(path, method, headers)
         except (OSError, Torn) as error:
@@ -121,7 +120,7 @@ class Persistent:
 
 
 @contextmanager
-def crowd(url: str, pause: float, guests: int) -> Iterator[Tally]:
+def crowd(url: str, pause: Callable[[], None], guests: int) -> Iterator[Tally]:
     """Have ``guests`` ask without end meanwhile; all of them have begun before."""
     tally = Tally()
     stop = threading.Event()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
@@ -36,8 +37,10 @@ class Supervised:
         if not held:
             self._socket.close()
             self._socket = None
+        self.there = threading.Event()
+        """Set while it answers, or has not been missed yet."""
         self.server = self._started()
-        self.up = self.wait()
+        self.wait()
 
     def _started(self) -> Serving:
         if self._socket is None:
@@ -56,11 +59,13 @@ class Supervised:
                     break
             time.sleep(_POLL)
         self.server.wait()
+        self.there.set()
         return time.monotonic() - begun
 
     def restart(self, how: signal.Signals = signal.SIGKILL) -> float:
         """End the process with ``how``, start another; give the seconds until that one answers."""
         begun = time.monotonic()
+        self.there.clear()
         self.end(how)
         self.server.close()
         self.server = self._started()
