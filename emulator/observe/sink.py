@@ -72,7 +72,7 @@ class File:
                 done += os.write(self._descriptor, data[done:])
             except OSError:
                 # What comes next begins on a line of its own.
-                self._torn = bool(done) and not data[:done].endswith(b"\n")
+                self._torn = not data[:done].endswith(b"\n") if done else self._torn
                 return data[:done].count(b"\n", 1 if data.startswith(b"\n") else 0)
         self._torn = False
         return len(lines)

@@ -111,6 +111,7 @@ def test_half_a_line_is_no_part_of_the_next(tmp_path: Path, ends: int) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
         file = File(str(path), 0, 0)
         written = file.write([b"first", b"second"])
+        file.write([b"nothing of it fits"])
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
         again = file.write([b"third"])
         os._exit(written * 10 + again)
