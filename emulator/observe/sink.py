@@ -159,6 +159,8 @@ class Writer:
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self._ending = False
+        # Lost since the last one that was written, and of these not said in the log itself yet.
+        self._failed = 0
         self._unsaid = 0
         self.written = 0
         self.dropped = 0
@@ -198,25 +200,35 @@ class Writer:
                     return
                 lines = [line for batch in self._waiting for line in batch]
                 self._waiting.clear()
-            self._write(lines)
+            whole = self._write(lines)
             with self._wake:
                 self._held -= sum(map(len, lines))
+                last = whole and not self._waiting and self._unsaid
+            if last:
+                # Perhaps nothing more comes for long.
+                self._write([])
 
-    def _write(self, lines: list[bytes]) -> None:
+    def _write(self, lines: list[bytes]) -> bool:
+        """Write ``lines``, and before them how many are missing; say whether all were taken."""
         unsaid = self._unsaid
         first = [self._lost(unsaid)] if unsaid else []
-        written = max(0, self._place.write(first + lines) - len(first))
+        done = self._place.write(first + lines)
+        written = max(0, done - len(first))
+        whole = done == len(first) + len(lines)
         with self._wake:
             self.written += written
-            if written and unsaid:
-                self._unsaid -= unsaid
-                _log.warning("the audit log goes on; %d lines were lost", unsaid)
-            if written < len(lines):
+            self._unsaid -= unsaid if done else 0
+            if not whole:
                 self._drop(len(lines) - written)
+            elif self._failed:
+                _log.warning("the audit log goes on; %d lines were lost", self._failed)
+                self._failed = 0
+        return whole
 
     def _drop(self, count: int) -> None:
-        if not self._unsaid:
+        if not self._failed:
             _log.error("audit lines are being lost: they cannot be written, or not fast enough")
+        self._failed += count
         self._unsaid += count
         self.dropped += count
 
