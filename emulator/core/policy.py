@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from http import HTTPStatus
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from typing import Literal, get_args
 
 import msgspec
 
@@ -16,9 +17,11 @@ from emulator.core.session import TOKEN_HEADER, TTL_HEADER
 
 __all__ = [
     "DEFAULTS",
+    "DOCUMENTS",
     "Area",
     "Closed",
     "CompiledArea",
+    "Document",
     "ForbidHeader",
     "Hosts",
     "Refusal",
@@ -38,6 +41,7 @@ DEFAULTS: Mapping[Refusal, Reply] = {
     Refusal.FORWARDED: Reply(403, b"403 Forbidden\n"),
     Refusal.METHOD: Reply(405, b"405 Method Not Allowed\n"),
     Refusal.NOT_FOUND: Reply(404, b"404 Not Found\n"),
+    Refusal.UNKNOWN_IDENTITY: Reply(404, b"404 Not Found\n"),
     Refusal.CONFLICT: Reply(409, b"409 Conflict\n"),
     Refusal.BAD_BODY: Reply(400, b"400 Bad Request\n"),
     Refusal.BAD_QUERY: Reply(400, b"400 Bad Request\n"),
@@ -49,6 +53,27 @@ DEFAULTS: Mapping[Refusal, Reply] = {
     Refusal.SESSION_INVALID: Reply(401, b"401 Unauthorized\n"),
     Refusal.BAD_LIFETIME: Reply(400, b"400 Bad Request\n"),
 }
+
+
+Document = Literal[
+    "listing",
+    "meta-data",
+    "user-data",
+    "vendor-data",
+    "network",
+    "keys",
+    "identity",
+    "credentials",
+    "token",
+    "session",
+    "events",
+    "attributes",
+    "health",
+    "none",
+]
+"""The class of a document: what is seen of a request instead of its path."""
+
+DOCUMENTS: tuple[Document, ...] = get_args(Document)
 
 
 # A name or IPv4 address, or an IPv6 address in brackets with or without its scope; and a port.
@@ -165,7 +190,9 @@ class Area(msgspec.Struct, frozen=True, kw_only=True):
     then rules are applied in their order, then ``session``, then the method (contract 9.3).
     ``refusals`` overrides ``DEFAULTS``; ``headers`` are on every outcome. ``writes`` answers what
     is not to be read, POST, PUT and DELETE, wherever below the prefixes it is sent. ``query`` is
-    one with which each of its paths can be asked for.
+    one with which each of its paths can be asked for. ``document`` is the class of what is
+    written, and of documents that have none of their own. ``missing`` refuses what is not there
+    below a prefix.
     """
 
     name: str
@@ -178,6 +205,8 @@ class Area(msgspec.Struct, frozen=True, kw_only=True):
     writes: Live | None = None
     query: str = ""
     any_host: bool = False
+    document: Document = "meta-data"
+    missing: Refusal = Refusal.NOT_FOUND
 
 
 class CompiledArea:
@@ -189,7 +218,9 @@ class CompiledArea:
         "area",
         "common",
         "dialect",
+        "document",
         "methods",
+        "missing",
         "name",
         "prefixes",
         "refusals",
@@ -205,6 +236,8 @@ class CompiledArea:
         self.prefixes = area.prefixes
         self.methods = frozenset(area.methods)
         self.common = area.headers
+        self.document = area.document
+        self.missing = area.missing
         self._checks: tuple[Callable[[Request], Refusal | None], ...] = tuple(
             rule.check for rule in area.rules
         )

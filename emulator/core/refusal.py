@@ -17,6 +17,7 @@ class Refusal(StrEnum):
     FORWARDED = "forwarded"
     METHOD = "method"
     NOT_FOUND = "not-found"
+    UNKNOWN_IDENTITY = "unknown-identity"
     CONFLICT = "conflict"
     BAD_BODY = "bad-body"
     BAD_QUERY = "bad-query"

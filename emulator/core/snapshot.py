@@ -9,14 +9,14 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from emulator.core.message import Answer, Live, Request, Services
-from emulator.core.policy import Area, CompiledArea, Refusal
+from emulator.core.policy import Area, CompiledArea, Document, Refusal
 
 OFF = CompiledArea(Area(name="off"), "none")
 READS = frozenset({"GET", "HEAD"})
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A path, the area that governs it, and its answer, prebuilt or a function.
+    """A path, the area that governs it, its answer, prebuilt or a function, and that one's class.
 
     One that ``joins`` is meant to be made one with others of its path (``render.joined``).
     """
@@ -25,28 +25,29 @@ class Row(msgspec.Struct, frozen=True):
     area: CompiledArea
     answer: Answer | Live
     joins: bool = False
+    document: Document = "meta-data"
 
 
 class Layout:
     """Which path leads to which slot under which area; machines of one shape share one object."""
 
-    __slots__ = ("__weakref__", "aliases", "areas", "known", "prefixes", "slots")
+    __slots__ = ("__weakref__", "aliases", "areas", "documents", "known", "prefixes", "slots")
 
     def __init__(
         self,
         slots: Mapping[str, int],
-        areas: tuple[CompiledArea, ...],
+        by_slot: tuple[tuple[CompiledArea, ...], tuple[Document, ...]],
         prefixes: Mapping[str, CompiledArea],
         known: frozenset[str],
         aliases: Mapping[str, str],
     ) -> None:
-        """Keep slots by path, areas by slot and by prefix, and every dialect's prefixes.
+        """Keep slots by path, areas and classes by slot, areas by prefix, and all known prefixes.
 
         Below a first segment that ``aliases`` names, what has no slot of its own is looked for
         below the other one.
         """
         self.slots = slots
-        self.areas = areas
+        self.areas, self.documents = by_slot
         self.prefixes = prefixes
         self.known = known
         self.aliases = aliases
@@ -63,7 +64,7 @@ class Layout:
         while prefix:
             area = self.prefixes.get(prefix)
             if area is not None:
-                return area, Refusal.NOT_FOUND
+                return area, Refusal.NOT_FOUND if prefix == path else area.missing
             if prefix in self.known:
                 return OFF, Refusal.DIALECT_OFF
             prefix = prefix.rpartition("/")[0]
@@ -74,7 +75,7 @@ class Decision(msgspec.Struct, frozen=True):
     """What a request gets, prebuilt or to be computed; ``refusal`` says why it is not data.
 
     ``lines`` are header lines that only this answer has. It is ``known`` if there is something at
-    the path that was asked for.
+    the path that was asked for, and then ``document`` is its class.
     """
 
     area: CompiledArea
@@ -82,6 +83,7 @@ class Decision(msgspec.Struct, frozen=True):
     refusal: str | None = None
     lines: bytes = b""
     known: bool = False
+    document: Document = "none"
 
 
 class Snapshot:
@@ -106,20 +108,26 @@ class Snapshot:
             path = layout.canonical(path)
             slot = layout.slots.get(path)
         if slot is None:
-            area, missing = layout.miss(path)
-            passed = area.gate(request, services) if area is not OFF else b""
-            if isinstance(passed, bytes) and area.writes is None:
-                passed = missing
-        else:
-            area = layout.areas[slot]
-            passed = area.gate(request, services)
+            return self._absent(path, request, services)
+        area = layout.areas[slot]
+        document = layout.documents[slot]
+        passed = area.gate(request, services)
         if isinstance(passed, Refusal):
-            return Decision(area, area.refusals[passed], passed, known=slot is not None)
+            return Decision(area, area.refusals[passed], passed, known=True, document=document)
         if area.writes is not None and request.method not in READS:
-            return Decision(area, area.writes, None, passed, slot is not None)
-        if slot is None:
-            return Decision(area, area.refusals[Refusal.NOT_FOUND], Refusal.NOT_FOUND)
-        return Decision(area, self.answers[slot], None, passed, known=True)
+            return Decision(area, area.writes, None, passed, known=True, document=area.document)
+        return Decision(area, self.answers[slot], None, passed, known=True, document=document)
+
+    def _absent(self, path: str, request: Request, services: Services | None) -> Decision:
+        """Decide where there is nothing to be read."""
+        area, missing = self.layout.miss(path)
+        document = area.document if missing is Refusal.UNKNOWN_IDENTITY else "none"
+        passed = area.gate(request, services) if area is not OFF else missing
+        if isinstance(passed, Refusal):
+            return Decision(area, area.refusals[passed], passed, document=document)
+        if area.writes is not None and request.method not in READS:
+            return Decision(area, area.writes, None, passed, document=area.document)
+        return Decision(area, area.refusals[missing], missing, document=document)
 
 
 class Compiler:
@@ -143,17 +151,20 @@ class Compiler:
         by_content: dict[object, int] = {}
         answers: list[Answer | Live] = []
         slot_areas: list[CompiledArea] = []
+        documents: list[Document] = []
         for row in rows:
             if row.path in slots:
                 continue
             answer = self._shared(row.answer)
-            content = (id(answer), id(row.area))
+            content = (id(answer), id(row.area), row.document)
             if content not in by_content:
                 by_content[content] = len(answers)
                 answers.append(answer)
                 slot_areas.append(row.area)
+                documents.append(row.document)
             slots[row.path] = by_content[content]
-        layout = self._layout(slots, tuple(slot_areas), areas, aliases)
+        by_slot = (tuple(slot_areas), tuple(documents))
+        layout = self._layout(slots, by_slot, areas, aliases)
         return Snapshot(layout, tuple(answers))
 
     def _shared(self, answer: Answer | Live) -> Answer | Live:
@@ -165,17 +176,19 @@ class Compiler:
     def _layout(
         self,
         slots: dict[str, int],
-        areas: tuple[CompiledArea, ...],
+        by_slot: tuple[tuple[CompiledArea, ...], tuple[Document, ...]],
         on: Sequence[CompiledArea],
         aliases: Mapping[str, str],
     ) -> Layout:
         # The areas that are on tell the dialects, and these their aliases.
-        key = (tuple(slots.items()), tuple(map(id, areas)), tuple(map(id, on)))
+        areas, documents = by_slot
+        key = (tuple(slots.items()), tuple(map(id, areas)), documents, tuple(map(id, on)))
         found = self._layouts.get(key)
         if found is None:
             prefixes: dict[str, CompiledArea] = {}
             for area in on:
                 for prefix in area.prefixes:
                     prefixes.setdefault(prefix, area)
-            found = self._layouts[key] = Layout(slots, areas, prefixes, self._known, aliases)
+            made = Layout(slots, by_slot, prefixes, self._known, aliases)
+            found = self._layouts[key] = made
         return found

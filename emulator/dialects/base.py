@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from emulator.core.message import JSON, TEXT, HeaderLines, Live
 from emulator.core.pages import Pages
-from emulator.core.policy import Area, RequireHeader, Session
+from emulator.core.policy import Area, Document, RequireHeader, Session
 from emulator.core.session import TOKEN_HEADER, TTL_HEADER
 from emulator.core.timeline import Occurrence
 from emulator.core.tree import Listing
@@ -90,6 +90,9 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True):
     With ``pages`` the template gives a JSON document each of whose parts has a path below the only
     one of ``paths``, in the area with the longest prefix of it. What ``joins`` is served together
     with what other dialects have at the same path, one after the other.
+
+    Its class is ``document``, or else its area's. Of a tree's leaves and a document's parts, those
+    at or below a path in ``parts`` have the class that is given there; the longest one counts.
     """
 
     paths: tuple[str, ...]
@@ -106,6 +109,17 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True):
     seal: str = ""
     pages: Callable[[str, object, HeaderLines], Pages] | None = None
     joins: bool = False
+    document: Document | None = None
+    parts: Mapping[str, Document] = {}
+
+    def part(self, path: str) -> Document | None:
+        """Give the class of what is at ``path`` below the root, None if only its area says."""
+        while path:
+            found = self.parts.get(path)
+            if found is not None:
+                return found
+            path = path.rpartition("/")[0]
+        return self.document
 
 
 def _settled(policy: Policy, _names: frozenset[str], _instance: Instance) -> Policy:

@@ -85,6 +85,7 @@ def _leaves(view: View) -> Iterator[Leaf]:
         variables={"versions": VERSIONS},
         listed=False,
         joins=True,
+        document="listing",
     )
     facts = _facts(instance) | {"section": view.section or Ec2V1()}
     for era, versions in eras(VERSIONS, CHANGES).items():
@@ -94,9 +95,11 @@ def _leaves(view: View) -> Iterator[Leaf]:
             template="meta-data",
             variables={**facts, "version": era},
             tree=True,
+            parts={"public-keys": "keys"},
         )
     if instance.user_data is not None and instance.user_data.data:
-        yield Leaf(paths=_paths("/user-data"), area="ec2_v1", body=instance.user_data.data)
+        data = instance.user_data.data
+        yield Leaf(paths=_paths("/user-data"), area="ec2_v1", body=data, document="user-data")
 
 
 def _facts(instance: Instance) -> dict[str, object]:

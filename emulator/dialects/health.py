@@ -9,7 +9,7 @@ from emulator.dialects.base import Dialect, Leaf, Policy, View
 
 
 def _areas(_policy: Policy) -> tuple[Area, ...]:
-    return (Area(name="health", prefixes=("/healthz",), any_host=True),)
+    return (Area(name="health", prefixes=("/healthz",), any_host=True, document="health"),)
 
 
 def _leaves(_view: View) -> Iterable[Leaf]:

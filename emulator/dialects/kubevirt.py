@@ -20,11 +20,11 @@ from msgspec.structs import replace
 
 from emulator.core.message import JSON, TEXT, Reply, Request, Services
 from emulator.core.paths import normalise
-from emulator.core.policy import Area, ForbidHeader, Refusal, RequireHeader, Session
+from emulator.core.policy import Area, Document, ForbidHeader, Refusal, RequireHeader, Session
 from emulator.core.session_endpoint import METHODS, SessionEndpoint
 from emulator.core.tree import Listing
 from emulator.dialects.base import Dialect, Leaf, SessionPolicy, View
-from emulator.model.instance import AUTOMATIC, Instance, Interface
+from emulator.model.instance import AUTOMATIC, Content, Instance, Interface
 from emulator.model.links import local_addresses, public_addresses
 
 _ROOT = "/imds/v1"
@@ -122,13 +122,26 @@ def _areas(policy: KubeVirtPolicy) -> tuple[Area, ...]:
         # kubevirt-imds has no HEAD, and its tests say so (contract 6.1).
         Area(
             name="kubevirt-get",
+            document="token",
             methods=("GET",),
             rules=_RULES,
             session=session,
             refusals=_REFUSALS,
         ),
-        Area(name="kubevirt-attested", rules=_RULES, session=session, refusals=_UNSIGNED),
-        Area(name="kubevirt-session", methods=METHODS, rules=_RULES, refusals=_REFUSALS),
+        Area(
+            name="kubevirt-attested",
+            rules=_RULES,
+            session=session,
+            refusals=_UNSIGNED,
+            document="identity",
+        ),
+        Area(
+            name="kubevirt-session",
+            methods=METHODS,
+            rules=_RULES,
+            refusals=_REFUSALS,
+            document="session",
+        ),
     )
 
 
@@ -173,7 +186,8 @@ def _leaves(view: View) -> Iterable[Leaf]:
     if policy.gives_tokens:
         live = SessionEndpoint(policy.hop_limit)
         yield Leaf(paths=(_TOKENS_AT,), area="kubevirt-session", live=live)
-    yield _document("/v1/identity", "identity", "kubevirt-get")
+    identity = _document("/v1/identity", "identity", "kubevirt-get")
+    yield replace(identity, document="identity")
     yield from _attested(view)
     yield _document("/v1/instance", "instance", "kubevirt", audiences=audiences)
     yield _document("/v1/instance/schema", "instance-schema", "kubevirt")
@@ -212,13 +226,22 @@ def _plain(view: View) -> Iterable[Leaf]:
             "families": [(_family(nic, 4), _family(nic, 6)) for nic in instance.interfaces],
             "ssh_keys": keys,
         },
+        parts={
+            "authorized-keys": "keys",
+            "interfaces": "network",
+            "ipv4": "network",
+            "ipv6": "network",
+            "ssh-key": "keys",
+        },
     )
-    for name, content in (
+    given: tuple[tuple[Document, Content | None], ...] = (
         ("user-data", instance.user_data),
         ("vendor-data", instance.vendor_data),
-    ):
+    )
+    for kind, content in given:
         if content is not None:
-            yield Leaf(paths=(f"{_ROOT}/{name}",), area="kubevirt", body=content.data)
+            path = f"{_ROOT}/{kind}"
+            yield Leaf(paths=(path,), area="kubevirt", body=content.data, document=kind)
     for name, pairs in (("tags", instance.tags), ("meta", instance.meta)):
         asked = set(filter(_can_be_asked, (f"{_ROOT}/{name}/{key}" for key in pairs)))
         for key, value in pairs.items():

@@ -33,13 +33,24 @@ def _areas(_policy: Policy) -> tuple[Area, ...]:
 def _leaves(view: View) -> Iterator[Leaf]:
     instance = view.instance
     yield Leaf(paths=_paths("meta-data"), area="nocloud", template="meta-data")
-    yield Leaf(paths=_paths("user-data"), area="nocloud", body=_bytes(instance.user_data))
-    yield Leaf(paths=_paths("vendor-data"), area="nocloud", body=_bytes(instance.vendor_data))
+    yield Leaf(
+        paths=_paths("user-data"),
+        area="nocloud",
+        body=_bytes(instance.user_data),
+        document="user-data",
+    )
+    yield Leaf(
+        paths=_paths("vendor-data"),
+        area="nocloud",
+        body=_bytes(instance.vendor_data),
+        document="vendor-data",
+    )
     yield Leaf(
         paths=_paths("network-config"),
         area="nocloud",
         template="network-config",
         variables={"links": links(instance)},
+        document="network",
     )
 
 

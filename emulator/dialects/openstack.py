@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from emulator.core.message import JSON, TEXT, Outcome, Reply, Request, Services
-from emulator.core.policy import DEFAULTS, Area, Refusal
+from emulator.core.policy import DEFAULTS, Area, Document, Refusal
 from emulator.core.tree import Listing
 from emulator.dialects.base import Dialect, Hint, Leaf, Policy, View, eras
 from emulator.model.instance import Instance
@@ -85,6 +85,7 @@ def _areas(_policy: OpenStackPolicy) -> tuple[Area, ...]:
         Area(
             name="openstack-password",
             methods=("GET", "HEAD", "POST"),
+            document="attributes",
             refusals={Refusal.METHOD: DEFAULTS[Refusal.BAD_BODY]},
         ),
     )
@@ -97,7 +98,13 @@ def _leaves(view: View) -> Iterator[Leaf]:
         yield msgspec.structs.replace(leaf, hidden=future)
     for index, injected in enumerate(instance.files):
         path = f"/openstack{_content_path(index)}"
-        yield Leaf(paths=(path,), area="openstack", body=injected.content.data, listed=False)
+        yield Leaf(
+            paths=(path,),
+            area="openstack",
+            body=injected.content.data,
+            listed=False,
+            document="user-data",
+        )
 
 
 def _documents(instance: Instance, policy: OpenStackPolicy) -> Iterator[Leaf]:
@@ -112,24 +119,38 @@ def _documents(instance: Instance, policy: OpenStackPolicy) -> Iterator[Leaf]:
         yield _json(paths, "meta_data.json", variables)
     if instance.user_data is not None and instance.user_data.data:
         paths = _paths("user_data", NAMES)
-        yield Leaf(paths=paths, area="openstack", body=instance.user_data.data)
+        data = instance.user_data.data
+        yield Leaf(paths=paths, area="openstack", body=data, document="user-data")
     paths = _paths("password", _since(PASSWORD_SINCE))
     live = _password if policy.password == "post" else _closed  # noqa: S105  a choice
     yield Leaf(paths=paths, area="openstack-password", live=live, type=_HTML)
     vendor = {"vendor_data": _vendor_text(instance)}
     if vendor["vendor_data"]:
         paths = _paths("vendor_data.json", _since(VENDOR_DATA_SINCE))
-        yield _json(paths, "vendor_data.json", vendor)
+        yield _json(paths, "vendor_data.json", vendor, "vendor-data")
     if instance.interfaces:
         paths = _paths("network_data.json", _since(NETWORK_DATA_SINCE))
         facts = _network_facts(instance)
-        yield msgspec.structs.replace(_json(paths, "network_data.json", facts), type=TEXT)
+        document = _json(paths, "network_data.json", facts, "network")
+        yield msgspec.structs.replace(document, type=TEXT)
     paths = _paths("vendor_data2.json", _since(VENDOR_DATA2_SINCE))
-    yield _json(paths, "vendor_data2.json", vendor)
+    yield _json(paths, "vendor_data2.json", vendor, "vendor-data")
 
 
-def _json(paths: tuple[str, ...], template: str, variables: Mapping[str, object]) -> Leaf:
-    return Leaf(paths=paths, area="openstack", template=template, variables=variables, type=JSON)
+def _json(
+    paths: tuple[str, ...],
+    template: str,
+    variables: Mapping[str, object],
+    document: Document = "meta-data",
+) -> Leaf:
+    return Leaf(
+        paths=paths,
+        area="openstack",
+        template=template,
+        variables=variables,
+        type=JSON,
+        document=document,
+    )
 
 
 def _paths(name: str, versions: Iterable[str]) -> tuple[str, ...]:

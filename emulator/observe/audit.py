@@ -17,6 +17,7 @@ ECS_VERSION = "8.17.0"
 DATASET = "imds.audit"
 
 _CATEGORY = ("web",)
+_ISSUES = {"session": "session-token-issue", "ec2-credentials": "credentials-read"}
 _ALLOWED = ("access", "allowed")
 _DENIED = ("access", "denied")
 _REFUSED_FROM = 400
@@ -51,6 +52,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     peer: str = msgspec.field(name="source.address", default="")
     dialect: str = msgspec.field(name="imds.dialect", default="")
     area: str = msgspec.field(name="imds.area", default="")
+    document: str = msgspec.field(name="imds.document", default="")
     session: str = msgspec.field(name="imds.session", default="")
     fingerprint: str = msgspec.field(name="imds.session_fingerprint", default="")
     lifetime: int = msgspec.field(name="imds.session_lifetime", default=0)
@@ -87,7 +89,7 @@ class Audit:
         key = (
             *(seen.vm, seen.namespace, seen.uuid, seen.area, seen.method, seen.path, seen.status),
             *(seen.reason, seen.bytes, seen.user_agent, seen.peer, seen.session, seen.fingerprint),
-            *(seen.lifetime, seen.waited),
+            *(seen.lifetime, seen.waited, seen.document),
         )
         rest = self._rests.get(key)
         if rest is None:
@@ -149,6 +151,7 @@ def line(seen: Observation) -> Line:
         peer=seen.peer,
         dialect=seen.dialect,
         area=seen.area,
+        document=seen.document,
         session=seen.session,
         fingerprint=seen.fingerprint,
         lifetime=seen.lifetime,
@@ -178,7 +181,7 @@ def _second(whole: int) -> bytes:
 
 
 def _action(seen: Observation) -> str:
-    token = issued(seen)
-    if token:
-        return "session-token-issue" if token == "session" else "token-read"  # noqa: S105
+    kind = issued(seen)
+    if kind:
+        return _ISSUES.get(kind, "token-read")
     return "metadata-read" if was_read(seen.method) else "metadata-write"

@@ -18,6 +18,7 @@ from emulator.observe.metrics import (
     TOKENS,
     Kind,
     Metrics,
+    Vm,
     outcome,
     was_answered,
     was_read,
@@ -30,8 +31,8 @@ FAMILIES = (
     Family(
         "imds_requests_total",
         "counter",
-        ("dialect", "area", "method", "status"),
-        "Answered requests of guests, by area (a dialect's class of documents) and status class.",
+        ("dialect", "area", "document", "method", "status"),
+        "Answered requests of guests, by area, class of document and status class.",
     ),
     Family(
         "imds_request_duration_seconds",
@@ -92,6 +93,18 @@ FAMILIES = (
         "counter",
         ("namespace", "vm", "status"),
         "Answered requests of a machine.",
+    ),
+    Family(
+        "imds_vm_refusals_total",
+        "counter",
+        ("namespace", "vm", "reason"),
+        "Its requests that got no data, by reason; only reasons that there were.",
+    ),
+    Family(
+        "imds_vm_ssrf_indications_total",
+        "counter",
+        ("namespace", "vm"),
+        "Its requests such as an application makes that was tricked.",
     ),
     Family("imds_vm_session_requests_total", "counter", ("namespace", "vm"), "Its IMDSv2 calls."),
     Family(
@@ -214,8 +227,9 @@ def _requests(metrics: Metrics) -> dict[str, Series]:
     refusals: Counter[tuple[str, ...]] = Counter()
     signals: Counter[tuple[str, ...]] = Counter(dict.fromkeys(((s.value,) for s in _SIGNALS), 0))
     read: dict[tuple[str, ...], list[Kind]] = {}
-    for ((dialect, area, _), method, status, reason, _, waited), kind in metrics.kinds.items():
-        requests[dialect, area, method, f"{status}xx"] += kind.count
+    for (whose, method, status, reason, _, waited), kind in metrics.kinds.items():
+        dialect, area, document, _ = whose
+        requests[dialect, area, document, method, f"{status}xx"] += kind.count
         if reason:
             refusals[dialect, reason] += kind.count
         if reason in _SIGNALS:
@@ -233,7 +247,7 @@ def _requests(metrics: Metrics) -> dict[str, Series]:
 def _sessions(metrics: Metrics) -> dict[str, Series]:
     given: Counter[tuple[str, ...]] = Counter()
     absent: Counter[tuple[str, ...]] = Counter()
-    for ((dialect, _, _), _, _, reason, session, _), kind in metrics.kinds.items():
+    for ((dialect, *_), _, _, reason, session, _), kind in metrics.kinds.items():
         if session and was_answered(reason):
             (given if session == "given" else absent)[(dialect,)] += kind.count
     return {"imds_session_requests_total": given, "imds_sessionless_requests_total": absent}
@@ -243,7 +257,7 @@ def _tokens(metrics: Metrics) -> dict[str, Series]:
     # From the start, so that the first failure is a rise and not a beginning.
     counts: Counter[tuple[str, ...]] = Counter(dict.fromkeys(product(TOKENS, OUTCOMES), 0))
     timed: dict[tuple[str, ...], list[Kind]] = {(token,): [] for token in TOKENS}
-    for ((_, _, token), _, status, reason, _, _), kind in metrics.kinds.items():
+    for ((*_, token), _, status, reason, _, _), kind in metrics.kinds.items():
         if token:
             ended = outcome(status, reason)
             counts[token, ended] += kind.count
@@ -266,6 +280,12 @@ def _vms(metrics: Metrics) -> dict[str, Series]:
             for status, count in enumerate(vm.statuses)
             if count
         },
+        "imds_vm_refusals_total": {
+            (*name, reason): count
+            for name, vm in vms
+            for reason, count in (vm.refusals or {}).items()
+        },
+        "imds_vm_ssrf_indications_total": {name: _indications(vm) for name, vm in vms},
         "imds_vm_session_requests_total": {name: vm.given for name, vm in vms},
         "imds_vm_sessionless_requests_total": {name: vm.sessionless for name, vm in vms},
         "imds_vm_session_tokens_total": {name: vm.sessions for name, vm in vms},
@@ -273,6 +293,11 @@ def _vms(metrics: Metrics) -> dict[str, Series]:
             (*name, ended): count for name, vm in vms for ended, count in vm.tokens.items()
         },
     }
+
+
+def _indications(vm: Vm) -> int:
+    refusals = vm.refusals
+    return sum(refusals.get(signal, 0) for signal in _SIGNALS) if refusals else 0
 
 
 def _latency(kinds: list[Kind]) -> Buckets:

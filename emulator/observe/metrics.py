@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from emulator.core.refusal import Refusal
 from emulator.observe.observation import Observation
@@ -21,20 +21,22 @@ MOST_VMS = 1_000
 # No machine can have such a name.
 OTHERS = ("(other)", "(other)")
 
-# Areas where tokens are issued, and how their paths end there.
-_ISSUING = {
-    "kubevirt-get": ("serviceaccount", "/token"),
-    "kubevirt-session": ("session", "/token"),
-    "ec2-token": ("session", "/token"),
-    "gce": ("gce-access", "/token"),
-    "gce-identity": ("gce-identity", "/identity"),
-    "azure-identity": ("azure-access", "/token"),
+# The kind of token that is issued, by class of document and area.
+_ISSUING: Mapping[str, Mapping[str, str]] = {
+    "token": {
+        "kubevirt-get": "serviceaccount",
+        "gce-accounts": "gce-access",
+        "azure-identity": "azure-access",
+    },
+    "session": {"kubevirt-session": "session", "ec2-token": "session"},
+    "credentials": {"ec2-roles": "ec2-credentials"},
+    "identity": {"gce-identity": "gce-identity"},
 }
-TOKENS = tuple(dict.fromkeys(kind for kind, _ in _ISSUING.values()))
+TOKENS = tuple(dict.fromkeys(kind for areas in _ISSUING.values() for kind in areas.values()))
 OUTCOMES = ("success", "refused", "failure")
 
 # Refusals that a request without its session token would not have had in any case.
-_ANSWERED = frozenset({"", Refusal.NOT_FOUND})
+_ANSWERED = frozenset({"", Refusal.NOT_FOUND, Refusal.UNKNOWN_IDENTITY})
 _METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"})
 _READING = frozenset({"GET", "HEAD"})
 _REASONS = frozenset(Refusal)
@@ -58,9 +60,9 @@ class Kind:
 
 
 class Vm:
-    """What one machine asked for: requests by status class, session tokens, tokens by outcome."""
+    """What one machine asked for: requests by status class, tokens by outcome, and the like."""
 
-    __slots__ = ("given", "sessionless", "sessions", "statuses", "tokens")
+    __slots__ = ("given", "refusals", "sessionless", "sessions", "statuses", "tokens")
 
     def __init__(self) -> None:
         """Start with nothing."""
@@ -69,17 +71,26 @@ class Vm:
         self.given = 0
         self.sessions = 0
         self.tokens = dict.fromkeys(OUTCOMES, 0)
+        # Of most machines there are none.
+        self.refusals: dict[str, int] | None = None
+
+    def refused(self, reason: str) -> None:
+        """Count a refusal."""
+        if self.refusals is None:
+            self.refusals = {}
+        self.refusals[reason] = self.refusals.get(reason, 0) + 1
 
 
-# Dialect, area and kind of token if any; method, status class, refusal if any, session, waited.
-Key = tuple[tuple[str, str, str], str, int, str, str, bool]
+# Dialect, area, class of document, kind of token if any; method, status class, refusal if any,
+# session, waited.
+Key = tuple[tuple[str, str, str, str], str, int, str, str, bool]
 
 
 class Metrics:
     """An observer; whatever guests send, its tables stay small.
 
-    Dialect, area and reason are the code's own words, methods and statuses are put into classes,
-    and machines are those that are served, up to ``most_vms``.
+    Dialect, area, document and reason are the code's own words, methods and statuses are put into
+    classes, and machines are those that are served, up to ``most_vms``.
     """
 
     def __init__(self, most_vms: int = MOST_VMS) -> None:
@@ -93,12 +104,12 @@ class Metrics:
 
     def __call__(self, seen: Observation) -> None:
         """Count one answered request."""
-        area = seen.area
-        token = issued(seen) if area in _ISSUING else ""
+        document = seen.document
+        token = issued(seen) if document in _ISSUING else ""
         method = seen.method if seen.method in _METHODS else "other"
         reason = seen.reason if not seen.reason or seen.reason in _REASONS else "other"
         status = seen.status // 100
-        whose = (seen.dialect, area, token)
+        whose = (seen.dialect, seen.area, document, token)
         key = (whose, method, status, reason, seen.session, seen.waited)
         kind = self.kinds.get(key)
         if kind is None:
@@ -118,6 +129,8 @@ class Metrics:
         if vm is None:
             vm = self._made(name)
         vm.statuses[status] += 1
+        if reason:
+            vm.refused(reason)
         if seen.session:
             if seen.session == "given":
                 vm.given += reason in _ANSWERED
@@ -146,9 +159,7 @@ class Metrics:
 
 def issued(seen: Observation) -> str:
     """Say what kind of token was asked for, empty if none was."""
-    kind, end = _ISSUING.get(seen.area, ("", ""))
-    if not kind or not seen.path.endswith(end):
-        return ""
+    kind = _ISSUING.get(seen.document, {}).get(seen.area, "")
     return kind if seen.method == ("PUT" if kind == "session" else "GET") else ""
 
 

@@ -26,6 +26,7 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     ``session`` is ``given`` or ``absent`` where session tokens are taken, ``lifetime`` the seconds
     of one that was issued. One that ``waited`` hung until there was something new to tell.
     ``uuid`` is the machine's, ``fingerprint`` that of the session token that was given or issued.
+    ``document`` is the class of what was asked for (``core.policy.Document``).
     """
 
     time: float
@@ -46,6 +47,7 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     lifetime: int = 0
     waited: bool = False
     fingerprint: str = ""
+    document: str = "none"
 
 
 Observer = Callable[[Observation], None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from emulator.core.policy import DOCUMENTS, Document
 from emulator.observe.catalogue import FAMILIES
 from emulator.observe.exposition import Family
 from emulator.observe.metrics import BOUNDS_US, LIFETIMES, MOST_VMS
@@ -31,7 +32,31 @@ cannot scrape; look at it with `curl --unix-socket`.
 |---|---|---|---|
 """
 
+_DOCUMENTS: dict[Document, str] = {
+    "listing": "names of what there is: directories, versions",
+    "meta-data": "what the machine is; Google's and Azure's trees in one",
+    "user-data": "what its owner gives it to run: user data, start-up scripts, injected files",
+    "vendor-data": "the same of who runs the cloud",
+    "network": "interfaces, addresses, load balancers",
+    "keys": "public keys, by which others log in",
+    "identity": "who the machine is, signed or not",
+    "credentials": "keys of EC2's roles",
+    "token": "bearer tokens of service accounts and managed identities",
+    "session": "session tokens (IMDSv2)",
+    "events": "maintenance, interruptions, life cycle",
+    "attributes": "what the guest itself has written: attributes, its password, reports",
+    "health": "`/healthz`",
+    "none": "nothing is there",
+}
+
 _TAIL = f"""
+## Documents
+
+`document` says what was asked for, whether it was given or refused.
+
+| `document` | |
+|---|---|
+{"".join(f"| `{name}` | {_DOCUMENTS[name]} |" + chr(10) for name in DOCUMENTS)}
 ## Labels
 
 No label holds what a guest chose. `dialect`, `area` and `reason` are the audit log's words;
@@ -41,6 +66,13 @@ No label holds what a guest chose. `dialect`, `area` and `reason` are the audit 
 `vm` and `namespace` are those of machines that are served and have asked something. {MOST_VMS:,}
 machines have series of their own; further ones share `vm="(other)"`. A machine that is served no
 more loses its series with the next scrape.
+
+`reason="unknown-identity"` is a role (EC2), an account (Google) or an identity (Azure) that was
+asked for by its name, and that the machine does not have: its program expects another one, or the
+description gives a wrong one. `document` then says `credentials` or `token`, though nothing is
+there. Google's clients ask for the account `default` where a machine has none at all.
+
+`token="ec2-credentials"` are the keys of EC2's roles.
 
 `limit` is a bound on what guests may hold: `connections` of a listener, `connections_of_one`
 address, `waiting` requests in all, `waiting_of_one` machine, `descriptors` of the process.

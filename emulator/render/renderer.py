@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from emulator.core.fresh import SEED_PLACEHOLDER, Seeded
 from emulator.core.message import JSON, Answer, HeaderLines, Live, Reply, build
 from emulator.core.pages import Pages
-from emulator.core.policy import CompiledArea
+from emulator.core.policy import CompiledArea, Document
 from emulator.core.snapshot import Compiler, Row, Snapshot
 from emulator.core.timeline import Occurrence
 from emulator.core.tree import Node, directories
@@ -204,7 +204,7 @@ class _DialectRows:
         for listing in self._dialect.listings:
             for path, body in directories(self._nodes, listing):
                 reply = self._ok(body, listing.type)
-                yield from self._rows([path], listing.area, reply)
+                yield from self._rows([path], listing.area, reply, "listing")
 
     def _leaf(self, leaf: Leaf) -> Iterator[Row]:
         if leaf.tree:
@@ -215,7 +215,7 @@ class _DialectRows:
             return
         content = leaf.live or self._document(leaf)
         self._nodes += [Node(path, leaf.listed, hidden=leaf.hidden) for path in leaf.paths]
-        rows = self._rows(leaf.paths, leaf.area, content)
+        rows = self._rows(leaf.paths, leaf.area, content, leaf.document)
         yield from (replace(row, joins=True) for row in rows) if leaf.joins else rows
 
     def _pages(
@@ -228,7 +228,9 @@ class _DialectRows:
         prefixes = {prefix: area for area in self._areas.values() for prefix in area.prefixes}
         for path in pages.paths():
             inside = [p for p in prefixes if f"{path}/".startswith(f"{p}/")]
-            yield Row(path, prefixes[max(inside, key=len)], pages)
+            area = prefixes[max(inside, key=len)]
+            document = leaf.part(path[len(root) + 1 :]) or area.document
+            yield Row(path, area, pages, document=document)
 
     def _document(self, leaf: Leaf) -> Reply | Live:
         if leaf.body is not None:
@@ -272,14 +274,22 @@ class _DialectRows:
                 marked = tuple((f"{root}{where}", label) for where, label in labels)
                 self._nodes.append(Node(root + path, leaf.listed, marked, leaf.hidden))
             paths = [root + path for root in leaf.paths]
-            yield from self._rows(paths, leaf.area, self._ok(value.encode(), leaf.type))
+            content = self._ok(value.encode(), leaf.type)
+            yield from self._rows(paths, leaf.area, content, leaf.part(path[1:]))
 
-    def _rows(self, paths: Iterable[str], area: str, content: Reply | Live) -> Iterator[Row]:
+    def _rows(
+        self,
+        paths: Iterable[str],
+        area: str,
+        content: Reply | Live,
+        document: Document | None,
+    ) -> Iterator[Row]:
         """Give a row for each path; what they answer is built once."""
         compiled = self._areas[area]
+        document = document or compiled.document
         answer: Answer | Live
         answer = build(content, compiled.common) if isinstance(content, Reply) else content
-        return (Row(path, compiled, answer) for path in paths)
+        return (Row(path, compiled, answer, document=document) for path in paths)
 
 
 Labels = tuple[tuple[str, str], ...]

@@ -20,7 +20,7 @@ from tornado.httputil import (
 
 from emulator.core.message import Answer, Done, Outcome, Request, Wait, build
 from emulator.core.paths import authority, split_target
-from emulator.core.policy import CompiledArea, Refusal
+from emulator.core.policy import Refusal
 from emulator.core.snapshot import OFF, Decision
 from emulator.errors import ConfigError, ImdsError
 from emulator.observe.observation import bounded
@@ -113,7 +113,7 @@ class Exchange(Heard):
         try:
             decision = machine.asked().decide(request, machine)
         except ConfigError:
-            self._failed(request, machine, machine.refusing(path))
+            self._failed(request, machine)
             return
         _ = self._decided(request, machine, decision)
 
@@ -132,7 +132,7 @@ class Exchange(Heard):
         try:
             reply = decision.answer(request, machine)
         except Exception:  # noqa: BLE001 - whatever fails, the guest gets its dialect's error
-            self._failed(request, machine, decision.area)
+            self._failed(request, machine, decision)
             return True
         if isinstance(reply, Wait) and isinstance(self._waiting, Hanging):
             return False
@@ -198,7 +198,7 @@ class Exchange(Heard):
         try:
             decision = machine.snapshot.decide(request, machine)
         except ConfigError:
-            self._failed(request, machine, machine.refusing(request.path))
+            self._failed(request, machine)
             return True
         return self._decided(request, machine, decision)
 
@@ -212,32 +212,33 @@ class Exchange(Heard):
         try:
             reply = await pending
         except Exception:  # noqa: BLE001 - as in _live
-            self._failed(request, machine, decision.area)
+            self._failed(request, machine, decision)
         else:
             self._reply(request, machine, decision, reply)
 
-    def _failed(self, request: Request, machine: Machine, area: CompiledArea) -> None:
+    def _failed(self, request: Request, machine: Machine, at: Decision | None = None) -> None:
         error = sys.exception()
         where = (machine.instance.name, bounded(request.method), bounded(request.path))
         # What is expected to fail at times says why in one line; a guest may ask again and again.
         unexpected = not isinstance(error, ImdsError | OSError)
         _log.error("%s: %s %s: %s", *where, error, exc_info=unexpected)
-        answer = area.refusals[Refusal.UNAVAILABLE]
-        decision = Decision(area, answer, Refusal.UNAVAILABLE)
-        self._send(request, machine, decision, answer)
+        area = at.area if at is not None else machine.refusing(request.path)
+        answer, why = area.refusals[Refusal.UNAVAILABLE], Refusal.UNAVAILABLE
+        told = replace(at or Decision(area, answer), answer=answer, refusal=why, lines=b"")
+        self._send(request, machine, told, answer)
 
     def _reply(self, request: Request, machine: Machine, decision: Decision, reply: Done) -> None:
         area = decision.area
         if isinstance(reply, Refusal):
             answer = area.refusals[reply]
-            told = Decision(area, answer, reply, known=decision.known)
+            told = replace(decision, answer=answer, refusal=reply, lines=b"")
             self._send(request, machine, told, answer)
             return
         if isinstance(reply, Answer):
             self._send(request, machine, decision, reply)
             return
         answer = build(reply, area.common)
-        told = Decision(area, answer, reply.refusal, decision.lines, decision.known)
+        told = replace(decision, answer=answer, refusal=reply.refusal)
         self._send(request, machine, told, answer, reply.hop_limit)
 
     def _send(

@@ -49,6 +49,7 @@ def observation(  # noqa: PLR0913  keywords name themselves
         lifetime=lifetime(request.headers.get_list(TTL_HEADER)[0]) or 0 if issued else 0,
         waited=waited,
         fingerprint=fingerprint,
+        document=decision.document,
     )
 
 

@@ -15,6 +15,25 @@ OPEN = CompiledArea(Area(name="open", prefixes=("/open",)), "open")
 DEEP = CompiledArea(
     Area(name="deep", prefixes=("/open/deep",), rules=(RequireHeader("Metadata", "true"),)), "open"
 )
+ROLES = CompiledArea(
+    Area(
+        name="roles",
+        prefixes=("/roles",),
+        document="credentials",
+        missing=Refusal.UNKNOWN_IDENTITY,
+    ),
+    "open",
+)
+WRITTEN = CompiledArea(
+    Area(
+        name="written",
+        prefixes=("/written",),
+        methods=("GET", "PUT"),
+        writes=lambda _request, _services: Reply(200),
+        document="attributes",
+    ),
+    "open",
+)
 KNOWN = frozenset({"/open", "/open/deep", "/absent", "/open/absent"})
 
 
@@ -110,3 +129,38 @@ def test_an_alias_answers_what_the_other_name_does() -> None:
     assert outcome(snapshot, ask("/2009/y")) == ("open", Refusal.NOT_FOUND, 404)
     assert outcome(snapshot, ask("/2009/deep/y")) == ("deep", Refusal.HEADER_MISSING, 400)
     assert outcome(snapshot, ask("/20090/x")) == (OFF.name, Refusal.NOT_FOUND, 404)
+
+
+def test_a_decision_says_of_what_class_the_document_is() -> None:
+    rows = (
+        row("/open/x", b""),
+        Row("/open/y", OPEN, row("", b"").answer, document="keys"),
+        Row("/open/deep/x", DEEP, row("", b"").answer, document="token"),
+        Row("/written/x", WRITTEN, row("", b"").answer, document="user-data"),
+    )
+    snapshot = Compiler(KNOWN).compile(rows, (OPEN, DEEP, WRITTEN), {"2009": "open"})
+
+    def document(path: str, method: str = "GET") -> str:
+        return snapshot.decide(ask(path, method)).document
+
+    assert (document("/open/x"), document("/open/y")) == ("meta-data", "keys")
+    assert document("/2009/y") == "keys"
+    assert document("/open/y", "PUT") == "keys"
+    assert document("/open/deep/x") == "token", "of what was refused, too"
+    assert document("/written/x") == "user-data"
+    assert document("/written/x", "PUT") == document("/written/new", "PUT") == "attributes"
+    for nothing in ("/open/z", "/open/deep/y", "/written/y", "/absent/y", "/nobody"):
+        assert document(nothing) == "none"
+
+
+def test_what_is_missing_may_be_another_s_identity() -> None:
+    rows = (Row("/roles/web", ROLES, row("", b"").answer, document="credentials"),)
+    snapshot = Compiler(KNOWN).compile(rows, (ROLES,))
+    missing = snapshot.decide(ask("/roles/other"))
+    assert (missing.refusal, missing.document) == (Refusal.UNKNOWN_IDENTITY, "credentials")
+    assert snapshot.decide(ask("/roles/other/below")).refusal is Refusal.UNKNOWN_IDENTITY
+    # Who asks whether there is any role asks for none that it has not.
+    root = snapshot.decide(ask("/roles"))
+    assert (root.refusal, root.document) == (Refusal.NOT_FOUND, "none")
+    refused = snapshot.decide(ask("/roles/other", "PUT"))
+    assert (refused.refusal, refused.document) == (Refusal.METHOD, "credentials")

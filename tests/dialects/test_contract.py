@@ -21,7 +21,7 @@ from tornado.httputil import HTTPHeaders
 from emulator import sources
 from emulator.core.credentials import AccessToken
 from emulator.core.message import Answer, Request
-from emulator.core.policy import CompiledArea, Refusal, RequireHeader, Session
+from emulator.core.policy import DOCUMENTS, CompiledArea, Refusal, RequireHeader, Session
 from emulator.core.session import TOKEN_HEADER, TTL_HEADER
 from emulator.dialects import DIALECTS, VOCABULARY
 from emulator.dialects.base import content_type, eras, required
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from emulator.core.policy import Area
     from emulator.model.accounts import Account
 
+NO_HEADERS = HTTPHeaders()
 ROOT = Path(__file__).parents[2]
 CHOSEN = [name for name, dialect in DIALECTS.items() if not dialect.always]
 VERSION = re.compile(r"[0-9]+\.[0-9]+|[0-9]{4}-[0-9]{2}-[0-9]{2}|latest")
@@ -269,6 +270,25 @@ def test_the_sample_answers_every_path_that_the_complete_machine_has() -> None:
             assert re.sub("[0-9]+", "N", canonical(path)) in shown, area.name
     for name in ("kernel-id", "ramdisk-id"):
         assert sample.status(f"/latest/meta-data/{name}") == 200
+
+
+@every_guest
+def test_every_document_has_a_class_and_what_is_not_there_has_none(guest: Guest) -> None:
+    layout = guest.snapshot.layout
+    for path, slot in layout.slots.items():
+        document = layout.documents[slot]
+        assert document in DOCUMENTS
+        assert document != "none"
+        headers = HTTPHeaders(HEADERS[layout.areas[slot].dialect, layout.areas[slot].name])
+        for request in (Request("GET", path, "", headers), Request("GET", path, "", NO_HEADERS)):
+            assert guest.snapshot.decide(request, guest).document == document, path
+        absent = guest.snapshot.decide(Request("GET", f"{path}/no/such", "", headers), guest)
+        told = absent.area.missing is Refusal.UNKNOWN_IDENTITY
+        assert absent.document == (absent.area.document if told else "none")
+        assert not absent.known
+    for place in places(guest):
+        if is_listing(place) and place.path in {p.rpartition("/")[0] for p in layout.slots}:
+            assert layout.documents[layout.slots[place.path]] == "listing", place.path
 
 
 # ----------------------------------------------------------------- whatever a guest may think of

@@ -29,6 +29,7 @@ SEEN = Observation(
     uuid="0d9f6b3e-5a3c-4f57-9d3b-6f1c2d7e8a90",
     session="given",
     fingerprint="00112233445566aa",
+    document="meta-data",
 )
 
 TOKEN = "AAAB" + "x-_9" * 15
@@ -84,6 +85,7 @@ def test_an_access_is_told_in_the_words_of_ecs() -> None:
             "source.address": "10.0.0.2",
             "imds.dialect": "ec2",
             "imds.area": "ec2",
+            "imds.document": "meta-data",
             "imds.session": "given",
             "imds.session_fingerprint": "00112233445566aa",
         }
@@ -106,17 +108,18 @@ def test_a_refusal_says_why(status: int, reason: str, outcome: str, decision: st
 
 
 @pytest.mark.parametrize(
-    ("area", "method", "path", "action"),
+    ("area", "document", "method", "action"),
     [
-        ("ec2-token", "PUT", "/latest/api/token", "session-token-issue"),
-        ("kubevirt-get", "GET", "/v1/token", "token-read"),
-        ("gce-identity", "GET", "/computeMetadata/v1/x/identity", "token-read"),
-        ("gce", "PUT", "/computeMetadata/v1/instance/guest-attributes/a/b", "metadata-write"),
-        ("openstack", "HEAD", "/openstack", "metadata-read"),
+        ("ec2-token", "session", "PUT", "session-token-issue"),
+        ("ec2-roles", "credentials", "GET", "credentials-read"),
+        ("kubevirt-get", "token", "GET", "token-read"),
+        ("gce-identity", "identity", "GET", "token-read"),
+        ("gce-guest-attributes", "attributes", "PUT", "metadata-write"),
+        ("openstack", "listing", "HEAD", "metadata-read"),
     ],
 )
-def test_what_was_done_has_a_name(area: str, method: str, path: str, action: str) -> None:
-    [line] = audited(replace(SEEN, area=area, method=method, path=path))
+def test_what_was_done_has_a_name(area: str, document: str, method: str, action: str) -> None:
+    [line] = audited(replace(SEEN, area=area, document=document, method=method))
     assert line["event.action"] == action
 
 

@@ -33,12 +33,13 @@ SEEN = Observation(
     peer="10.0.0.2",
     namespace="prod",
     session="absent",
+    document="meta-data",
 )
-PUT = replace(SEEN, area="ec2-token", method="PUT", path="/latest/api/token", session="")
+PUT = replace(SEEN, area="ec2-token", document="session", method="PUT", session="")
 STATE = State(
     version="1",
     ready=True,
-    vms=[("prod", "web-1")],
+    vms=[("prod", "web-1"), ("prod", "web-2")],
     reloads=2,
     failed_reloads=1,
     reload_successful=False,
@@ -67,12 +68,14 @@ def page(metrics: Metrics, state: State = STATE) -> str:
 
 
 def test_requests_are_counted_by_class() -> None:
-    got = found(SEEN, SEEN, replace(SEEN, status=404, reason="not-found", method="BREW"))
+    absent = replace(SEEN, status=404, reason="not-found", method="BREW", document="none")
+    got = found(SEEN, SEEN, absent)
     assert got["imds_requests_total"] == {
-        ("ec2", "ec2", "GET", "2xx"): 2,
-        ("ec2", "ec2", "other", "4xx"): 1,
+        ("ec2", "ec2", "meta-data", "GET", "2xx"): 2,
+        ("ec2", "ec2", "none", "other", "4xx"): 1,
     }
     assert got["imds_refusals_total"] == {("ec2", "not-found"): 1}
+    assert got["imds_vm_refusals_total"] == {("prod", "web-1", "not-found"): 1}
     assert got["imds_vm_requests_total"] == {
         ("prod", "web-1", "2xx"): 2,
         ("prod", "web-1", "4xx"): 1,
@@ -96,14 +99,15 @@ def test_a_duration_at_its_bound_is_within_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("area", "method", "path", "token"),
+    ("area", "document", "method", "token"),
     [
-        ("kubevirt-get", "GET", "/v1/token", "serviceaccount"),
-        ("kubevirt-session", "PUT", "/v1/api/token", "session"),
-        ("ec2-token", "PUT", "/latest/api/token", "session"),
-        ("gce", "GET", "/computeMetadata/v1/instance/service-accounts/x/token", "gce-access"),
-        ("gce-identity", "GET", "/computeMetadata/v1/x/identity", "gce-identity"),
-        ("azure-identity", "GET", "/metadata/identity/oauth2/token", "azure-access"),
+        ("kubevirt-get", "token", "GET", "serviceaccount"),
+        ("kubevirt-session", "session", "PUT", "session"),
+        ("ec2-token", "session", "PUT", "session"),
+        ("ec2-roles", "credentials", "GET", "ec2-credentials"),
+        ("gce-accounts", "token", "GET", "gce-access"),
+        ("gce-identity", "identity", "GET", "gce-identity"),
+        ("azure-identity", "token", "GET", "azure-access"),
     ],
 )
 @pytest.mark.parametrize(
@@ -116,30 +120,30 @@ def test_a_duration_at_its_bound_is_within_it() -> None:
     ],
 )
 def test_every_token_is_counted(
-    area: str, method: str, path: str, token: str, status: int, reason: str, ended: str
+    area: str, document: str, method: str, token: str, status: int, reason: str, ended: str
 ) -> None:
-    asked = replace(SEEN, area=area, method=method, path=path, status=status, reason=reason)
-    got = found(asked)
+    asked = replace(SEEN, area=area, document=document, method=method)
+    got = found(replace(asked, status=status, reason=reason))
     counts = got["imds_token_issuances_total"]
     assert {key: count for key, count in counts.items() if count} == {(token, ended): 1}
-    assert len(counts) == 15, "zeros are shown, so that a first failure is seen to be a rise"
+    assert len(counts) == 18, "zeros are shown, so that a first failure is seen to be a rise"
     timed = got["imds_token_issuance_duration_seconds"][(token,)]
     assert counted(timed) == (0 if ended == "refused" else 1)
     assert got["imds_vm_token_issuances_total"]["prod", "web-1", ended] == 1
 
 
 @pytest.mark.parametrize(
-    ("area", "method", "path"),
+    ("area", "document", "method"),
     [
-        ("kubevirt-get", "GET", "/v1/identity"),
-        ("kubevirt-session", "OPTIONS", "/v1/api/token"),
-        ("gce", "GET", "/computeMetadata/v1/instance/id"),
-        ("azure-identity", "GET", "/metadata/identity/info"),
-        ("nocloud", "GET", "/nocloud/token"),
+        ("kubevirt-get", "identity", "GET"),
+        ("kubevirt-session", "session", "OPTIONS"),
+        ("gce-accounts", "meta-data", "GET"),
+        ("azure-identity", "identity", "GET"),
+        ("ec2", "credentials", "GET"),
     ],
 )
-def test_what_is_no_token_is_not_counted_as_one(area: str, method: str, path: str) -> None:
-    got = found(replace(SEEN, area=area, method=method, path=path))
+def test_what_is_no_token_is_not_counted_as_one(area: str, document: str, method: str) -> None:
+    got = found(replace(SEEN, area=area, document=document, method=method))
     assert not any(got["imds_token_issuances_total"].values())
 
 
@@ -155,25 +159,27 @@ def test_calls_are_told_apart_by_session() -> None:
     got = found(
         SEEN,
         replace(SEEN, status=404, reason="not-found"),
+        replace(SEEN, status=404, reason="unknown-identity"),
         replace(SEEN, status=401, reason="session-missing"),
         replace(SEEN, session="given"),
         replace(SEEN, session="given", status=401, reason="session-invalid"),
         replace(SEEN, session=""),
     )
-    assert got["imds_sessionless_requests_total"] == {("ec2",): 2}
+    assert got["imds_sessionless_requests_total"] == {("ec2",): 3}
     assert got["imds_session_requests_total"] == {("ec2",): 1}
-    assert got["imds_vm_sessionless_requests_total"] == {("prod", "web-1"): 2}
+    assert got["imds_vm_sessionless_requests_total"] == {("prod", "web-1"): 3}
     assert got["imds_vm_session_requests_total"] == {("prod", "web-1"): 1}
 
 
 def test_signs_of_ssrf_are_counted_and_begin_at_zero() -> None:
-    got = found(replace(PUT, status=403, reason="forwarded"))
+    got = found(replace(PUT, status=403, reason="forwarded"), replace(SEEN, vm="web-2"))
     assert got["imds_ssrf_indications_total"] == {
         ("foreign-host",): 0,
         ("forwarded",): 1,
         ("header-missing",): 0,
         ("proxy-forged",): 0,
     }
+    assert got["imds_vm_ssrf_indications_total"] == {("prod", "web-1"): 1, ("prod", "web-2"): 0}
 
 
 def test_what_the_server_is_like_is_told() -> None:

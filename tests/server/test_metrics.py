@@ -111,7 +111,8 @@ def test_a_broken_change_shows(serving: Serving, tmp_path: Path) -> None:
 
 QUERIES = {
     'up{job="imds"}': 1,
-    'imds_requests_total{dialect="ec2",area="ec2",status="2xx"}': 5,
+    'imds_requests_total{dialect="ec2",document="listing",status="2xx"}': 4,
+    'imds_requests_total{dialect="ec2",document="user-data",status="2xx"}': 1,
     'imds_session_requests_total{dialect="ec2"}': 3,
     'imds_sessionless_requests_total{dialect="ec2"}': 2,
     'imds_vm_sessionless_requests_total{namespace="prod",vm="web-1"}': 2,
@@ -120,7 +121,7 @@ QUERIES = {
     'imds_session_token_lifetime_seconds_bucket{le="300"}': 1,
     'imds_ssrf_indications_total{signal="forwarded"}': 1,
     'imds_ssrf_indications_total{signal="header-missing"}': 1,
-    "count(imds_token_issuance_duration_seconds_count)": 5,
+    "count(imds_token_issuance_duration_seconds_count)": 6,
     "imds_vms": 1,
     "imds_reload_successful": 1,
 }

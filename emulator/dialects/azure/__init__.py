@@ -56,6 +56,7 @@ def _areas(_policy: Policy) -> tuple[Area, ...]:
         ),
         Area(
             name="azure-attested",
+            document="identity",
             prefixes=(ATTESTED,),
             rules=_RULES,
             refusals=METADATA,
@@ -63,6 +64,7 @@ def _areas(_policy: Policy) -> tuple[Area, ...]:
         ),
         Area(
             name="azure-loadbalancer",
+            document="network",
             prefixes=(BALANCER,),
             rules=_RULES,
             refusals={**METADATA, Refusal.NOT_FOUND: _NO_BALANCER},
@@ -70,6 +72,7 @@ def _areas(_policy: Policy) -> tuple[Area, ...]:
         ),
         Area(
             name="azure-events",
+            document="events",
             prefixes=(EVENTS,),
             rules=_RULES,
             methods=_POST,
@@ -79,6 +82,7 @@ def _areas(_policy: Policy) -> tuple[Area, ...]:
         ),
         Area(
             name="azure-identity",
+            document="token",
             prefixes=(IDENTITY,),
             rules=_RULES,
             refusals=IDENTITIES,
@@ -86,12 +90,13 @@ def _areas(_policy: Policy) -> tuple[Area, ...]:
         ),
         Area(
             name="azure-wire",
+            document="attributes",
             prefixes=(WIRE,),
             methods=_POST,
             writes=later("emulator.dialects.azure.wireserver", "report"),
             query="comp=goalstate",
         ),
-        Area(name="azure-wire-versions", query="comp=versions"),
+        Area(name="azure-wire-versions", query="comp=versions", document="listing"),
     )
 
 

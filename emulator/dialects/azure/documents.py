@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from emulator.core.policy import Document
 from emulator.dialects.azure import wireserver
 from emulator.dialects.azure.attested import AttestedDocument
 from emulator.dialects.azure.balancer import Balancer
@@ -29,6 +30,13 @@ from emulator.dialects.azure.section import Azure
 from emulator.dialects.base import Leaf, View
 from emulator.model.instance import Instance
 
+_PARTS: Mapping[str, Document] = {
+    "compute/customData": "user-data",
+    "compute/publicKeys": "keys",
+    "compute/userData": "user-data",
+    "network": "network",
+}
+
 
 def leaves(view: View) -> Iterator[Leaf]:
     """Give the documents of a machine."""
@@ -39,6 +47,7 @@ def leaves(view: View) -> Iterator[Leaf]:
         area="azure",
         body=msgspec.json.encode({"apiVersions": VERSIONS}),
         type=JSON,
+        document="listing",
     )
     yield Leaf(
         paths=(INSTANCE,),
@@ -51,6 +60,7 @@ def leaves(view: View) -> Iterator[Leaf]:
             "keys": [key.key for key in instance.public_keys if key.type == "ssh"],
             "tags": [f"{name}:{value}" for name, value in known.tags],
         },
+        parts=_PARTS,
     )
     attested = AttestedDocument(_attested(instance, section, known))
     yield Leaf(paths=(ATTESTED,), area="azure-attested", live=attested)
@@ -64,10 +74,11 @@ def leaves(view: View) -> Iterator[Leaf]:
     token = TokenDocument(known.identities)
     yield Leaf(paths=(f"{IDENTITY}/oauth2/token",), area="azure-identity", live=token)
     info = InfoDocument(known.tenant_id if known.identities else "")
-    yield Leaf(paths=(f"{IDENTITY}/info",), area="azure-identity", live=info)
+    path = f"{IDENTITY}/info"
+    yield Leaf(paths=(path,), area="azure-identity", live=info, document="identity")
     yield Leaf(paths=(f"{WIRE}/",), area="azure-wire-versions", live=wireserver.VERSIONS)
     goal = wireserver.goal(instance.uuid)
-    yield Leaf(paths=(MACHINE,), area="azure-wire", live=goal)
+    yield Leaf(paths=(MACHINE,), area="azure-wire", live=goal, document="meta-data")
 
 
 def _attested(instance: Instance, section: Azure, known: Facts) -> dict[str, object]:

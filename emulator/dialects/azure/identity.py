@@ -32,6 +32,7 @@ _MANY = invalid(
     "Multiple user assigned identities exist, please specify the clientId / resourceId of the "
     "identity in the token request",
 )
+_ANOTHER = replace(NO_IDENTITY, refusal=Refusal.UNKNOWN_IDENTITY)
 _SELECTORS: Mapping[str, str] = {
     "client_id": "client_id",
     "object_id": "object_id",
@@ -81,7 +82,7 @@ class TokenDocument(msgspec.Struct, frozen=True):
             wanted = asked.get(parameter, "").lower()
             if wanted:
                 named = [one for one in self.identities if getattr(one, field).lower() == wanted]
-                return named[0] if named else NO_IDENTITY
+                return named[0] if named else _ANOTHER
         own = [one for one in self.identities if not one.resource_id]
         found = own or list(self.identities)
         if not found:

@@ -13,7 +13,7 @@ from emulator.core.policy import Area, Closed, ForbidHeader, Refusal, Session
 from emulator.core.session_endpoint import METHODS
 from emulator.core.tree import Listing
 from emulator.dialects.base import Dialect, Hint, later
-from emulator.dialects.ec2.names import DATED, META, PLAIN, ROOT, TOKEN
+from emulator.dialects.ec2.names import DATED, META, PLAIN, ROLES, ROOT, TOKEN
 from emulator.dialects.ec2.pages import PAGES, page
 from emulator.dialects.ec2.section import Ec2, Ec2Policy
 from emulator.model.instance import Instance
@@ -22,6 +22,7 @@ _HEADERS = (("Server", "EC2ws"), ("Accept-Ranges", "none"))
 
 
 def _areas(policy: Ec2Policy) -> tuple[Area, ...]:
+    session = Session.REQUIRED if policy.tokens == "required" else Session.OPTIONAL
     closed = () if policy.endpoint else (Closed(),)
     # As EC2 has it: not even a page.
     silent = {**PAGES, Refusal.METHOD: Reply(405, b"", PLAIN)}
@@ -33,12 +34,23 @@ def _areas(policy: Ec2Policy) -> tuple[Area, ...]:
             name="ec2",
             prefixes=(ROOT, *(f"/{version}" for version in DATED)),
             rules=closed,
-            session=Session.REQUIRED if policy.tokens == "required" else Session.OPTIONAL,
+            session=session,
             refusals=PAGES,
             headers=_HEADERS,
         ),
         Area(
+            name="ec2-roles",
+            prefixes=(ROLES,),
+            rules=closed,
+            session=session,
+            refusals=PAGES,
+            headers=_HEADERS,
+            document="credentials",
+            missing=Refusal.UNKNOWN_IDENTITY,
+        ),
+        Area(
             name="ec2-token",
+            document="session",
             rules=(*closed, ForbidHeader("X-Forwarded-For")),
             methods=METHODS,
             refusals=silent,
@@ -46,6 +58,7 @@ def _areas(policy: Ec2Policy) -> tuple[Area, ...]:
         ),
         Area(
             name="ec2-token-elsewhere",
+            document="session",
             rules=closed,
             methods=("PUT",),
             refusals=absent,

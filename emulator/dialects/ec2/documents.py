@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from emulator.core.message import Request, Services
-from emulator.core.policy import Refusal
+from emulator.core.policy import Document, Refusal
 from emulator.core.session_endpoint import SessionEndpoint
 from emulator.dialects.base import Leaf, View, key_label
 from emulator.dialects.ec2.events import events
 from emulator.dialects.ec2.facts import Facts, facts
-from emulator.dialects.ec2.names import DATED, IDENTITY, META, PLAIN, ROOT, TOKEN, VERSIONS
+from emulator.dialects.ec2.names import DATED, IDENTITY, META, PLAIN, ROLES, ROOT, TOKEN, VERSIONS
 from emulator.dialects.ec2.roles import InfoDocument, RoleDocument
 from emulator.dialects.ec2.section import Ec2
 from emulator.model.credentials import AwsCredentials
@@ -21,6 +21,15 @@ _BYTES = "application/octet-stream"
 
 # The identity role that every EC2 machine has beside its own.
 _OWN_ROLE = AwsCredentials()
+
+_PARTS: Mapping[str, Document] = {
+    "autoscaling": "events",
+    "events": "events",
+    "managed-ssh-keys": "keys",
+    "network": "network",
+    "public-keys": "keys",
+    "spot": "events",
+}
 
 
 def leaves(view: View) -> Iterator[Leaf]:
@@ -36,6 +45,7 @@ def leaves(view: View) -> Iterator[Leaf]:
         type=PLAIN,
         listed=False,
         joins=True,
+        document="listing",
     )
     yield Leaf(
         paths=(META,),
@@ -55,16 +65,22 @@ def leaves(view: View) -> Iterator[Leaf]:
                 (key_label(key.name), key.key) for key in instance.public_keys if key.type == "ssh"
             ],
         },
+        parts=_PARTS,
     )
     yield from _roles(section, known)
     yield from _dynamic(section, known)
     if instance.user_data is not None and instance.user_data.data:
         yield Leaf(
-            paths=(f"{ROOT}/user-data",), area="ec2", body=instance.user_data.data, type=_BYTES
+            paths=(f"{ROOT}/user-data",),
+            area="ec2",
+            body=instance.user_data.data,
+            type=_BYTES,
+            document="user-data",
         )
     if not policy.tags:
         # EC2's own oddity: the category is gone, its directory answers with nothing.
-        yield Leaf(paths=(f"{META}/tags/instance",), area="ec2", body=b"", listed=False)
+        path = f"{META}/tags/instance"
+        yield Leaf(paths=(path,), area="ec2", body=b"", listed=False, document="listing")
     yield Leaf(
         paths=(TOKEN,),
         area="ec2-token",
@@ -87,16 +103,18 @@ def _roles(section: Ec2, known: Facts) -> Iterator[Leaf]:
             ("InstanceProfileArn", known.profile_arn),
             ("InstanceProfileId", known.profile_id),
         )
-        yield _live(f"{META}/iam/info", InfoDocument(wanted, profile))
-        yield _live(f"{META}/iam/security-credentials/{wanted.role}", RoleDocument(wanted))
+        yield _live(f"{META}/iam/info", InfoDocument(wanted, profile), "identity")
+        role = RoleDocument(wanted)
+        yield Leaf(paths=(f"{ROLES}/{wanted.role}",), area="ec2-roles", live=role, type=PLAIN)
     own = f"{META}/identity-credentials/ec2"
     account = known.account_id
-    yield _live(f"{own}/info", InfoDocument(_OWN_ROLE, (("AccountId", account),)))
-    yield _live(f"{own}/security-credentials/ec2-instance", RoleDocument(_OWN_ROLE, account))
+    yield _live(f"{own}/info", InfoDocument(_OWN_ROLE, (("AccountId", account),)), "identity")
+    keys = RoleDocument(_OWN_ROLE, account)
+    yield _live(f"{own}/security-credentials/ec2-instance", keys, "credentials")
 
 
-def _live(path: str, live: RoleDocument | InfoDocument) -> Leaf:
-    return Leaf(paths=(path,), area="ec2", live=live, type=PLAIN)
+def _live(path: str, live: RoleDocument | InfoDocument, document: Document) -> Leaf:
+    return Leaf(paths=(path,), area="ec2", live=live, type=PLAIN, document=document)
 
 
 def _dynamic(section: Ec2, known: Facts) -> Iterator[Leaf]:
@@ -109,6 +127,7 @@ def _dynamic(section: Ec2, known: Facts) -> Iterator[Leaf]:
         template="document",
         type=PLAIN,
         variables={"facts": known, "section": section},
+        document="identity",
     )
     yield document
     for form in ("pkcs7", "rsa2048", "signature"):

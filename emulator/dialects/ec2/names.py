@@ -38,5 +38,6 @@ ROOT = "/latest"
 META = f"{ROOT}/meta-data"
 IDENTITY = f"{ROOT}/dynamic/instance-identity"
 TOKEN = f"{ROOT}/api/token"
+ROLES = f"{META}/iam/security-credentials"
 
 PLAIN = "text/plain"

@@ -13,7 +13,7 @@ from emulator.core.message import Reply
 from emulator.core.policy import DEFAULTS, Area, Closed, ForbidHeader, RequireHeader, Rule
 from emulator.core.refusal import Refusal
 from emulator.dialects.base import Dialect, Hint, later
-from emulator.dialects.gce.names import GUEST_ATTRIBUTES, ROOT, TREE
+from emulator.dialects.gce.names import ACCOUNTS, GUEST_ATTRIBUTES, ROOT, TREE
 from emulator.dialects.gce.section import Gce, GcePolicy
 
 _HEADERS = (
@@ -63,7 +63,7 @@ _REFUSALS = _refusals()
 def _areas(policy: GcePolicy) -> tuple[Area, ...]:
     closed = () if policy.guest_attributes == "enabled" else (Closed(Refusal.FORBIDDEN),)
     return (
-        Area(name="gce-root", refusals=_REFUSALS, headers=_HEADERS),
+        Area(name="gce-root", refusals=_REFUSALS, headers=_HEADERS, document="listing"),
         Area(
             name="gce",
             prefixes=(ROOT,),
@@ -72,7 +72,17 @@ def _areas(policy: GcePolicy) -> tuple[Area, ...]:
             headers=_HEADERS,
         ),
         Area(
+            name="gce-accounts",
+            prefixes=(ACCOUNTS,),
+            rules=_RULES,
+            refusals=_REFUSALS,
+            headers=_HEADERS,
+            document="token",
+            missing=Refusal.UNKNOWN_IDENTITY,
+        ),
+        Area(
             name="gce-identity",
+            document="identity",
             rules=_RULES,
             refusals=_REFUSALS,
             headers=_HEADERS,
@@ -83,6 +93,7 @@ def _areas(policy: GcePolicy) -> tuple[Area, ...]:
             prefixes=(GUEST_ATTRIBUTES,),
             rules=(*_RULES, *closed),
             methods=("DELETE", "GET", "HEAD", "PUT"),
+            document="attributes",
             refusals=_REFUSALS,
             headers=_HEADERS,
             writes=later("emulator.dialects.gce.guest", "write"),

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from emulator.core.policy import Document
 from emulator.dialects.base import Leaf, View
 from emulator.dialects.gce import guest
 from emulator.dialects.gce.accounts import AccessTokenDocument, IdentityDocument
 from emulator.dialects.gce.events import events
 from emulator.dialects.gce.facts import Facts, facts, subject
-from emulator.dialects.gce.names import ROOT, TREE
+from emulator.dialects.gce.names import ACCOUNTS, ROOT
 from emulator.dialects.gce.pages import TEXT, GcePages
 from emulator.dialects.gce.section import Gce
 from emulator.model.accounts import GoogleAccount
 from emulator.model.events import moment
 from emulator.model.instance import Instance
 
-_ACCOUNTS = f"{TREE}/instance/service-accounts"
+_PARTS: Mapping[str, Document] = {
+    "v1/instance/attributes/shutdown-script": "user-data",
+    "v1/instance/attributes/ssh-keys": "keys",
+    "v1/instance/attributes/startup-script": "user-data",
+    "v1/instance/attributes/user-data": "user-data",
+    "v1/instance/maintenance-event": "events",
+    "v1/instance/network-interfaces": "network",
+    "v1/instance/preempted": "events",
+    "v1/instance/service-accounts": "meta-data",
+    "v1/instance/shutdown-details": "events",
+    "v1/instance/upcoming-maintenance": "events",
+    "v1/project/attributes/ssh-keys": "keys",
+    "v1/project/attributes/startup-script": "user-data",
+}
 
 
 def leaves(view: View) -> Iterator[Leaf]:
@@ -40,6 +54,7 @@ def leaves(view: View) -> Iterator[Leaf]:
                 guest.nested(view.written) if view.policy.guest_attributes == "enabled" else None
             ),
         },
+        parts=_PARTS,
     )
 
 
@@ -65,12 +80,12 @@ def _accounts(instance: Instance, section: Gce, known: Facts) -> Iterator[Leaf]:
         identity = IdentityDocument(account, subject(email), machine, section.licenses)
         names = (*account.aliases, email)
         yield Leaf(
-            paths=tuple(f"{_ACCOUNTS}/{name}/token" for name in names),
-            area="gce",
+            paths=tuple(f"{ACCOUNTS}/{name}/token" for name in names),
+            area="gce-accounts",
             live=AccessTokenDocument(account),
         )
         yield Leaf(
-            paths=tuple(f"{_ACCOUNTS}/{name}/identity" for name in names),
+            paths=tuple(f"{ACCOUNTS}/{name}/identity" for name in names),
             area="gce-identity",
             live=identity,
         )
