@@ -42,7 +42,8 @@ async def post(url: str, body: bytes, kind: str, shape: type[Shape], bearer: str
     if bearer:
         headers = {**headers, "Authorization": f"Bearer {bearer}"}
     # At the level debug it logs what it asks.
-    logging.getLogger("tornado.general").setLevel(logging.WARNING)
+    general = logging.getLogger("tornado.general")
+    general.setLevel(max(general.level, logging.INFO))
     client = AsyncHTTPClient(force_instance=True, max_body_size=_MOST)
     try:
         answer = await client.fetch(

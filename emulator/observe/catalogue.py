@@ -149,6 +149,12 @@ FAMILIES = (
         "Connections closed, and waiting requests answered at once, because there were too many.",
     ),
     Family(
+        "imds_malformed_requests_total",
+        "counter",
+        ("reason",),
+        "Connections of guests that were ended because no whole request came.",
+    ),
+    Family(
         "imds_audit_lines_total",
         "counter",
         ("outcome",),
@@ -187,6 +193,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
     connections: int
     limit_hits: Mapping[str, int]
+    malformed: Mapping[str, int]
     audited: Mapping[str, int]
 
 
@@ -209,6 +216,9 @@ def series(metrics: Metrics, state: State) -> dict[str, Series]:
             ("failure",): state.failed_reloads,
         },
         "imds_limit_hits_total": {(limit,): state.limit_hits.get(limit, 0) for limit in LIMITS},
+        "imds_malformed_requests_total": {
+            (reason,): count for reason, count in state.malformed.items()
+        },
         "imds_audit_lines_total": {(what,): count for what, count in state.audited.items()},
         "imds_credential_refreshes_total": metrics.refreshes,
         "imds_session_token_lifetime_seconds": {

@@ -77,6 +77,10 @@ there. Google's clients ask for the account `default` where a machine has none a
 `limit` is a bound on what guests may hold: `connections` of a listener, `connections_of_one`
 address, `waiting` requests in all, `waiting_of_one` machine, `descriptors` of the process.
 
+`reason` of a malformed request is `not-http` (a start line, a header or lengths that HTTP/1 does
+not allow), `head-too-long`, `body-too-long`, `slow-head` or `slow-body`. It has no machine, and no
+line in the audit log: nothing of it is known.
+
 `signal` of an SSRF indication is `forwarded` (X-Forwarded-For where it is forbidden),
 `header-missing` (without the header that a dialect demands), `foreign-host` (asked for by a name
 that is not the service's) or `proxy-forged` (headers of a proxy whose signature is wrong).

@@ -48,7 +48,7 @@ class Front(HTTPServerConnectionDelegate):
         self.hub = hub
         self.socket = socket
         self.door = door
-        self.places = Places(hub.hits)
+        self.places = Places(hub.hits, hub.malformed)
 
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection

@@ -42,7 +42,7 @@ class Hub:
         """Serve ``fleet``, and ``anyone``'s answers to strangers; tell ``observers`` of each.
 
         Of ``limits``, those on waiting requests are the hub's. ``hits`` counts what was turned
-        away, by the name of the limit.
+        away, by the name of the limit, ``malformed`` what was no whole request, by reason.
         """
         self.fleet = fleet
         self.hosts = Hosts(HOSTS)
@@ -52,6 +52,7 @@ class Hub:
         self.ports = ports
         self.observers = tuple(observers)
         self.hits: Counter[str] = Counter()
+        self.malformed: Counter[str] = Counter()
         self._busy = 0
         self._quiet = asyncio.Event()
         self._second = 0

@@ -24,9 +24,11 @@ from tornado.httputil import (
 )
 from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.iostream import IOStream
+from tornado.iostream import UnsatisfiableReadError as TooLong
 
 from emulator.model.config import Limits
 from emulator.runtime.sockets import Acceptor, Endpoint, bound, listen, release
+from emulator.server.log import note_endings
 
 _log = logging.getLogger("imds")
 
@@ -61,9 +63,15 @@ class Places:
     Descriptors of its connections are below ``ceiling``.
     """
 
-    def __init__(self, hits: Counter[str] | None = None) -> None:
-        """Start with none; ``hits`` counts connections turned away, by the limit's name."""
+    def __init__(
+        self, hits: Counter[str] | None = None, malformed: Counter[str] | None = None
+    ) -> None:
+        """Start with none; ``hits`` counts connections turned away, by the limit's name.
+
+        ``malformed`` counts those that were ended without a whole request, by reason.
+        """
         self.hits: Counter[str] = Counter() if hits is None else hits
+        self.malformed: Counter[str] = Counter() if malformed is None else malformed
         self.ceiling = sys.maxsize
         self.total = 0
         self.of: Counter[str] = Counter()
@@ -127,6 +135,7 @@ class _BoundedServer(HTTPServer):
             body_timeout=limits.body_seconds,
         )
         self.conn_params.header_timeout = None
+        note_endings()
         self._looks.start()
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
@@ -197,7 +206,13 @@ class _BoundedServer(HTTPServer):
     def on_close(self, server_conn: object) -> None:
         """Forget a connection (called by Tornado)."""
         self._waits.pop(server_conn, None)
-        peer = peer_of(getattr(server_conn, "context", None))
+        context = getattr(server_conn, "context", None)
+        ended = getattr(context, "ended", "")
+        if isinstance(cast("HTTP1ServerConnection", server_conn).stream.error, TooLong):
+            ended = "head-too-long"
+        if ended:
+            self._places.malformed[ended] += 1
+        peer = peer_of(context)
         self._held[peer] -= 1
         if not self._held[peer]:
             del self._held[peer]
@@ -227,6 +242,9 @@ class _BoundedServer(HTTPServer):
                 continue
             heard = isinstance(wait.request, Heard) and wait.request.heard
             if wait.since < latest and not heard:
+                # Of one that said nothing there is nothing to tell; Tornado alone knows which did.
+                if connection.stream._read_buffer_size:  # noqa: SLF001
+                    self._places.malformed["slow-head"] += 1
                 connection.stream.close()
             elif isinstance(wait.request, Heard) and wait.request.hanging:
                 hanging.append(connection.stream)

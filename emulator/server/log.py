@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 import msgspec
 
@@ -32,3 +33,36 @@ def configure(level: str) -> None:
     root.setLevel(logging.CRITICAL + 1 if level == "off" else level.upper())
     # Tornado reports each malformed request, which any guest can send at will.
     logging.getLogger("tornado.general").setLevel(logging.ERROR)
+
+
+MALFORMED = ("body-too-long", "head-too-long", "not-http", "slow-body", "slow-head")
+"""Why a connection is ended on which no whole request came."""
+
+# In Tornado's words.
+_ENDINGS = {"Malformed HTTP message": "not-http", "Timeout reading body": "slow-body"}
+_TOO_LONG = frozenset({"Content-Length too long", "chunked body too large"})
+
+
+class _Noting(logging.Filter):
+    """Leaves on a connection why Tornado ended it, which it tells nobody but its log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep what any guest can have it say out of the log."""
+        kind = record.msg.partition(" from %s")[0]
+        if kind in _ENDINGS and isinstance(record.args, tuple):
+            context, *errors = record.args
+            long = bool(errors) and str(errors[0]) in _TOO_LONG
+            # A client has nothing that it could be noted on.
+            with suppress(AttributeError):
+                context.ended = "body-too-long" if long else _ENDINGS[kind]  # type: ignore[attr-defined]
+        return record.levelno >= logging.ERROR
+
+
+_noting = _Noting()
+
+
+def note_endings() -> None:
+    """Have the attribute ``ended`` of a connection's context say why Tornado ended it."""
+    general = logging.getLogger("tornado.general")
+    general.setLevel(logging.INFO)
+    general.addFilter(_noting)

@@ -8,6 +8,7 @@ from emulator.observe.catalogue import FAMILIES, State, series
 from emulator.observe.exposition import TYPE, text
 from emulator.server.doors import Doors
 from emulator.server.hub import Hub
+from emulator.server.log import MALFORMED
 from emulator.server.operator import Readiness
 from emulator.server.recording import Recording
 from emulator.server.reload import Reloader
@@ -30,6 +31,7 @@ def page(
         waiting=hub.waiting,
         connections=sum(door.held for door in doors),
         limit_hits=hub.hits,
+        malformed={reason: hub.malformed[reason] for reason in MALFORMED},
         audited=recording.audited,
     )
     return Reply(200, text(FAMILIES, series(recording.metrics, state)), TYPE)

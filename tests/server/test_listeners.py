@@ -25,6 +25,7 @@ from emulator.server.operator import Operator, Readiness
 
 LOOPBACK = Endpoint(host="127.0.0.1", port=0)
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST = b"POST /healthz HTTP/1.1\r\nHost: localhost\r\n"
 
 
 def listener(
@@ -80,27 +81,63 @@ def test_one_connection_too_many_is_closed_and_a_free_place_is_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "sent"),
+    ("limits", "sent", "counted"),
     [
-        (Limits(idle_seconds=0.05), b""),
-        (Limits(idle_seconds=0.05), b"GET /healthz HTTP/1.1\r\nHost:"),
-        (
-            Limits(body_seconds=0.05),
-            b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n",
-        ),
+        (Limits(idle_seconds=0.05), b"", {}),
+        (Limits(idle_seconds=0.05), b"GET /healthz HTTP/1.1\r\nHost:", {"slow-head": 1}),
+        (Limits(body_seconds=0.05), POST + b"Content-Length: 9\r\n\r\n", {"slow-body": 1}),
     ],
     ids=["silence", "half a head", "a body that never comes"],
 )
-def test_who_does_not_go_on_is_not_waited_for(limits: Limits, sent: bytes) -> None:
+def test_who_does_not_go_on_is_not_waited_for(
+    limits: Limits, sent: bytes, counted: dict[str, int]
+) -> None:
     async def main() -> None:
-        made = listener(limits)
+        places = Places()
+        made = listener(limits, places=places)
         async with connected(made) as (reader, writer):
             writer.write(sent)
             assert await first(reader) == b""
+        assert places.malformed == counted
         made.stop()
         await made.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("sent", "counted"),
+    [
+        (HEALTH + b"GET\r\n\r\n", {"not-http": 1}),
+        (HEALTH[:-2] + b"No colon\r\n\r\n", {"not-http": 1}),
+        (POST + b"Content-Length: many\r\n\r\n", {"not-http": 1}),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\nx\r\n", {"not-http": 1}),
+        (HEALTH[:-2] + b"X: " + b"x" * 20_000 + b"\r\n\r\n", {"head-too-long": 1}),
+        (POST + b"Content-Length: 99999\r\n\r\n", {"body-too-long": 1}),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\nfffff\r\n", {"body-too-long": 1}),
+        (HEALTH + HEALTH, {}),
+        (HEALTH + HEALTH[:9], {}),
+    ],
+)
+def test_what_is_no_request_is_counted_and_not_logged(
+    sent: bytes, counted: dict[str, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        places = Places()
+        made = listener(Limits(header_bytes=16_000, body_bytes=64_000), places=places)
+        async with connected(made) as (reader, writer):
+            writer.write(sent)
+            if counted:
+                assert await asyncio.wait_for(reader.read(), 10) is not None
+        # Who hangs up has asked for nothing.
+        while made.held:  # noqa: ASYNC110 - no listener tells when
+            await asyncio.sleep(0.001)
+        assert places.malformed == counted
+        made.stop()
+        await made.close()
+
+    asyncio.run(main())
+    assert not caplog.records
 
 
 def test_a_kept_connection_may_idle_no_longer_than_a_new_one() -> None:

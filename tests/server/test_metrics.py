@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -76,12 +77,18 @@ def test_a_guest_has_no_metrics_and_metrics_no_secret(serving: Serving) -> None:
 
 
 def test_a_hostile_crawl_over_http_makes_no_series(serving: Serving) -> None:
+    below = ("", "/latest", "/v1", "/latest/meta-data/iam/security-credentials")
+    target = serving.url.removeprefix("http://").partition(":")
+
     def crawl(number: int) -> None:
+        with socket.create_connection((target[0], int(target[2])), DEADLINE) as guest:
+            guest.sendall(f"{number}".encode() * number + b"\r\n\r\n")
+            assert guest.recv(100)
         with requests.Session() as session:
             for turn in range(300):
                 session.request(
-                    ("GET", "PUT", f"M{number}{turn}")[turn % 3],
-                    f"{serving.url}{('', '/latest', '/v1')[turn % 3]}/{number}/{turn}",
+                    ("GET", "PUT", f"M{number}{turn}")[turn // 4 % 3],
+                    f"{serving.url}{below[turn % len(below)]}/{number}/{turn}",
                     headers={"User-Agent": f"{number}-{turn}", "X-Other": f"{turn}"},
                     timeout=DEADLINE,
                 )
@@ -94,6 +101,27 @@ def test_a_hostile_crawl_over_http_makes_no_series(serving: Serving) -> None:
     before = names()
     crawl(2)
     assert names() == before
+
+
+def test_requests_that_are_none_show_by_reason(serving: Serving) -> None:
+    host, _, port = serving.url.removeprefix("http://").rpartition(":")
+    for sent in (b"\x00\r\n\r\n", b"GET / HTTP/1.1\r\nA\r\n\r\n", b"G" * 70_000):
+        with socket.create_connection((host, int(port)), DEADLINE) as guest:
+            guest.sendall(sent)
+            with suppress(ConnectionError):
+                assert guest.recv(100) in {b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"}
+    assert serving.metric('imds_malformed_requests_total{reason="not-http"}') == 2
+    until(lambda: serving.metric('imds_malformed_requests_total{reason="head-too-long"}') == 1)
+
+
+def test_who_asks_for_another_s_role_is_seen(serving: Serving) -> None:
+    role = "/latest/meta-data/iam/security-credentials"
+    assert ask(serving, role).status_code == 404
+    for name in ("admin", "root"):
+        assert ask(serving, f"{role}/{name}").status_code == 404
+    vm = 'namespace="prod",vm="web-1",reason'
+    assert serving.metric(f'imds_vm_refusals_total{{{vm}="unknown-identity"}}') == 2
+    assert serving.metric(f'imds_vm_refusals_total{{{vm}="not-found"}}') == 1
 
 
 def test_a_broken_change_shows(serving: Serving, tmp_path: Path) -> None:
