@@ -65,14 +65,17 @@ class CredentialsUnavailable(ImdsError):
     "Troubleshooting IAM and Amazon EC2", troubleshoot_iam-ec2.html). Of bearer tokens, ``Refused``
     is what a token service will not give, ``Throttled`` what a guest asks too much of. ``Failed``
     is for all else. ``str()`` is fit for the guest; ``detail`` names the host's files and
-    programs, for the log.
+    programs, for the log. ``ended`` is when what there was ended, if that is why.
     """
 
-    def __init__(self, message: str, code: str = "Failed", detail: str = "") -> None:
+    def __init__(
+        self, message: str, code: str = "Failed", detail: str = "", ended: float | None = None
+    ) -> None:
         """Say what is not to be had, without any secret in ``message`` or ``detail``."""
         super().__init__(message)
         self.code = code
         self.detail = detail
+        self.ended = ended
 
 
 class BootError(ImdsError):

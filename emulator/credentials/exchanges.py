@@ -34,6 +34,9 @@ EARLY = 1200
 # Seconds before another try, by how often it failed.
 _PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 
+# What this provider gives ends when it should: nobody need give anything new.
+_MADE = "generated"
+
 _log = logging.getLogger("imds")
 
 
@@ -45,15 +48,23 @@ class Spawn(Protocol):
 
 
 class Told(Protocol):
-    """Hears of each try to have something from ``provider``."""
+    """Hears of what providers are asked for, and of what guests are given."""
 
-    def __call__(self, provider: str, /, *, ok: bool) -> None:
-        """Be told whether it gave something."""
+    def refreshed(self, provider: str, /, *, ok: bool) -> None:
+        """Be told whether ``provider`` gave something."""
+
+    def used(self, provider: str, expires: float, /) -> None:
+        """Be told when something of ``provider`` ends that a guest has just asked for."""
 
 
-def _nobody(provider: str, /, *, ok: bool) -> None:
-    """Tell nobody."""
-    del provider, ok
+class _Nobody:
+    """Is told for nothing."""
+
+    def refreshed(self, provider: str, /, *, ok: bool) -> None:
+        """Do nothing."""
+
+    def used(self, provider: str, expires: float, /) -> None:
+        """Do nothing."""
 
 
 class Ending(Protocol):
@@ -153,9 +164,9 @@ class Exchanges(Generic[Found]):
         """Exchange as work for ``spawn``, which goes on when the guest that wanted it hangs up.
 
         At most ``at_once`` exchanges run with one service, at most one of each machine. ``told``
-        hears of each.
+        hears of each, and of what is given.
         """
-        self._told = told or _nobody
+        self._told = told or _Nobody()
         self._ports = ports
         self._spawn = spawn
         self._at_once = at_once
@@ -173,8 +184,10 @@ class Exchanges(Generic[Found]):
         if entry.work is not None and not self._is_good(entry):
             # A guest that hangs up cancels its own waiting only.
             await asyncio.shield(entry.work)
-        if entry.found is not None and self._is_good(entry):
-            return entry.found
+        if entry.found is not None:
+            self._told.used(wanted.provider, entry.found.expires)
+            if self._is_good(entry):
+                return entry.found
         raise CredentialsUnavailable(entry.message, code=entry.code, detail=entry.detail)
 
     async def direct(self, wanted: Wanted, fetch: Callable[[], Awaitable[Found]]) -> Found:
@@ -183,10 +196,14 @@ class Exchanges(Generic[Found]):
         try:
             found = await fetch()
         except CredentialsUnavailable as error:
-            self._told(wanted.provider, ok=False)
+            self._told.refreshed(wanted.provider, ok=False)
             self._known.get(key, _Known).notes.note(wanted, error)
+            if error.ended is not None:
+                self._told.used(wanted.provider, error.ended)
             raise
-        self._told(wanted.provider, ok=True)
+        self._told.refreshed(wanted.provider, ok=True)
+        if wanted.provider != _MADE:
+            self._told.used(wanted.provider, found.expires)
         self._known.drop(key)
         return found
 
@@ -259,7 +276,7 @@ class Exchanges(Generic[Found]):
             entry.fail(failure)
             entry.notes.note(wanted, failure, error)
         finally:
-            self._told(wanted.provider, ok=not failures)
+            self._told.refreshed(wanted.provider, ok=not failures)
             entry.failures, entry.work = failures, None
             entry.again = self._ports.monotonic() + _PAUSES[min(failures, len(_PAUSES) - 1)]
 

@@ -124,7 +124,7 @@ class Profiles:
         if expires is None:
             updated, expires = span(UNSAID, now)
         elif expires <= now:
-            raise _unavailable(f"{path}: its keys have expired")
+            raise _unavailable(f"{path}: its keys have expired", expires)
         return RoleCredentials(
             access_key_id=profile.access_key_id,
             secret_access_key=profile.secret_access_key,
@@ -173,5 +173,5 @@ def _parse(data: bytes, name: str, changed: float) -> _Profile:
     )
 
 
-def _unavailable(detail: str) -> CredentialsUnavailable:
-    return CredentialsUnavailable("the role's keys cannot be read", detail=detail)
+def _unavailable(detail: str, ended: float | None = None) -> CredentialsUnavailable:
+    return CredentialsUnavailable("the role's keys cannot be read", detail=detail, ended=ended)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Mapping
 from itertools import product
@@ -14,6 +15,7 @@ from emulator.observe.exposition import Buckets, Family, Series
 from emulator.observe.metrics import (
     BOUNDS_US,
     LIFETIMES,
+    OBJECTIVE_US,
     OUTCOMES,
     TOKENS,
     Kind,
@@ -39,6 +41,12 @@ FAMILIES = (
         "histogram",
         ("dialect",),
         "From a request's head to its answer; GET and HEAD that did not wait for a change.",
+    ),
+    Family(
+        "imds_slow_requests_total",
+        "counter",
+        ("dialect",),
+        f"Of those, the ones that took longer than {OBJECTIVE_US / 1e6:g} seconds.",
     ),
     Family(
         "imds_refusals_total",
@@ -87,6 +95,12 @@ FAMILIES = (
         "counter",
         ("provider", "outcome"),
         "Credentials asked of their provider; `generated` and `file` are asked at each request.",
+    ),
+    Family(
+        "imds_credentials_expiry_timestamp_seconds",
+        "gauge",
+        ("provider",),
+        "Soonest end of the credentials that guests asked for in the last minutes.",
     ),
     Family(
         "imds_vm_requests_total",
@@ -221,6 +235,9 @@ def series(metrics: Metrics, state: State) -> dict[str, Series]:
         },
         "imds_audit_lines_total": {(what,): count for what, count in state.audited.items()},
         "imds_credential_refreshes_total": metrics.refreshes,
+        "imds_credentials_expiry_timestamp_seconds": {
+            (provider,): expires for provider, expires in metrics.ends.items()
+        },
         "imds_session_token_lifetime_seconds": {
             (): Buckets(LIFETIMES, (*metrics.lifetimes, 0), metrics.lifetime_seconds)
         },
@@ -246,8 +263,12 @@ def _requests(metrics: Metrics) -> dict[str, Series]:
             signals[(reason,)] += kind.count
         if was_read(method) and not waited:
             read.setdefault((dialect,), []).append(kind)
+    late = bisect_left(BOUNDS_US, OBJECTIVE_US) + 1
     return {
         "imds_requests_total": requests,
+        "imds_slow_requests_total": {
+            key: sum(sum(kind.buckets[late:]) for kind in kinds) for key, kinds in read.items()
+        },
         "imds_refusals_total": refusals,
         "imds_ssrf_indications_total": signals,
         "imds_request_duration_seconds": {key: _latency(kinds) for key, kinds in read.items()},

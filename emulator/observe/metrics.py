@@ -8,12 +8,19 @@ from collections.abc import Collection, Mapping
 
 from emulator.core.refusal import Refusal
 from emulator.observe.observation import Observation
+from emulator.ports import SYSTEM, Ports
 
 BOUNDS_US = (500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000)
-"""Upper bounds of the latency buckets, microseconds; the objective is 50 ms."""
+"""Upper bounds of the latency buckets, microseconds."""
+
+OBJECTIVE_US = 50_000
+"""What an answer may take, microseconds; one of the bounds."""
 
 LIFETIMES = (60, 300, 900, 3_600, 10_800, 21_600)
 """Upper bounds of the session tokens' lifetimes, seconds; the last is the longest there is."""
+
+LATELY = 300
+"""Seconds for which credentials that were asked for are in use, at most; at least, half of it."""
 
 MOST_VMS = 1_000
 """Machines that have series of their own; of more, the rest are counted together."""
@@ -81,6 +88,40 @@ class Vm:
         self.refusals[reason] = self.refusals.get(reason, 0) + 1
 
 
+class Ends:
+    """The soonest end of what guests asked for lately, by provider.
+
+    In turns of half that time, so that what was superseded, or is not asked for any more, is
+    forgotten, however much there was of it.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._since = 0.0
+        self._now: dict[str, float] = {}
+        self._before: dict[str, float] = {}
+
+    def note(self, provider: str, expires: float, now: float) -> None:
+        """Note, at the time ``now``, an end."""
+        self._turn(now)
+        self._now[provider] = min(expires, self._now.get(provider, expires))
+
+    def soonest(self, now: float) -> dict[str, float]:
+        """Give the ends that count at the time ``now``."""
+        self._turn(now)
+        found = dict(self._before)
+        for provider, expires in self._now.items():
+            found[provider] = min(expires, found.get(provider, expires))
+        return found
+
+    def _turn(self, now: float) -> None:
+        passed = now - self._since
+        if passed >= LATELY / 2:
+            self._before = self._now if passed < LATELY else {}
+            self._now = {}
+            self._since = now
+
+
 # Dialect, area, class of document, kind of token if any; method, status class, refusal if any,
 # session, waited.
 Key = tuple[tuple[str, str, str, str], str, int, str, str, bool]
@@ -93,13 +134,15 @@ class Metrics:
     classes, and machines are those that are served, up to ``most_vms``.
     """
 
-    def __init__(self, most_vms: int = MOST_VMS) -> None:
+    def __init__(self, most_vms: int = MOST_VMS, ports: Ports = SYSTEM) -> None:
         """Start at zero."""
         self.kinds: dict[Key, Kind] = {}
         self.vms: dict[tuple[str, str], Vm] = {}
         self.lifetimes = [0] * len(LIFETIMES)
         self.lifetime_seconds = 0
         self.refreshes: Counter[tuple[str, ...]] = Counter()
+        self._ends = Ends()
+        self._ports = ports
         self._most_vms = most_vms
 
     def __call__(self, seen: Observation) -> None:
@@ -155,6 +198,15 @@ class Metrics:
     def refreshed(self, provider: str, *, ok: bool) -> None:
         """Count credentials that ``provider`` gave, or did not give."""
         self.refreshes[provider, "success" if ok else "failure"] += 1
+
+    def used(self, provider: str, expires: float) -> None:
+        """Note when something ends that a guest has asked for."""
+        self._ends.note(provider, expires, self._ports.monotonic())
+
+    @property
+    def ends(self) -> dict[str, float]:
+        """The soonest end of what guests asked for lately, by provider."""
+        return self._ends.soonest(self._ports.monotonic())
 
 
 def issued(seen: Observation) -> str:

@@ -7,7 +7,7 @@ import sys
 from emulator.core.policy import DOCUMENTS, Document
 from emulator.observe.catalogue import FAMILIES
 from emulator.observe.exposition import Family
-from emulator.observe.metrics import BOUNDS_US, LIFETIMES, MOST_VMS
+from emulator.observe.metrics import BOUNDS_US, LATELY, LIFETIMES, MOST_VMS
 
 _HEAD = """\
 # Metrics
@@ -77,6 +77,13 @@ there. Google's clients ask for the account `default` where a machine has none a
 `limit` is a bound on what guests may hold: `connections` of a listener, `connections_of_one`
 address, `waiting` requests in all, `waiting_of_one` machine, `descriptors` of the process.
 
+The end of credentials counts while a guest asks for them, for {LATELY // 120} to {LATELY // 60}
+minutes more, and whether they are given or have ended: those that nobody asks for end unseen, and
+newer ones take their place. `provider` is the description's word, or `serviceaccount` for token
+files; `generated` ones never run out. Keys and bearer tokens are renewed 20 minutes before they
+end, or at half of their life; the kubelet renews tokens at four fifths of theirs. So an end that
+comes nearer than that is nobody's plan.
+
 `reason` of a malformed request is `not-http` (a start line, a header or lengths that HTTP/1 does
 not allow), `head-too-long`, `body-too-long`, `slow-head` or `slow-body`. It has no machine, and no
 line in the audit log: nothing of it is known.
@@ -100,6 +107,10 @@ sum(rate(imds_token_issuances_total{{outcome="success"}}[5m]))
   / sum(rate(imds_token_issuances_total{{outcome!="refused"}}[5m]))
 # 95 % of tokens are there within (objective: 0.05)
 histogram_quantile(0.95, sum by (le) (rate(imds_token_issuance_duration_seconds_bucket[5m])))
+# credentials in use, such as live an hour or longer, end within five minutes: nobody renews them
+imds_credentials_expiry_timestamp_seconds - time() < 300
+# answers to GET that broke their objective (0.05 s), in each five minutes
+sum by (dialect) (increase(imds_slow_requests_total[5m]))
 # who still makes IMDSv1 calls
 sum by (namespace, vm) (increase(imds_vm_sessionless_requests_total[1d])) > 0
 ```

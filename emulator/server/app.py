@@ -60,13 +60,14 @@ class Server:
         self._readiness = Readiness()
         self._again = asyncio.Event()
         state = State(config.state or default_directory(environ))
-        self._tokens = Tokens(ports, state, config.issuer_url)
+        self._recording = Recording(config, ports)
+        metrics = self._recording.metrics
+        self._tokens = Tokens(ports, state, config.issuer_url, metrics.used)
         given = (config.identity_cert, config.identity_key)
         self._signer = Signer(ports, state, *given, pod=bool(config.podinfo))
         # Now, not when a guest asks: a mistake stops the start.
         self._signer.check()
         key = session_key.read(ports, config.session_key) if config.session_key else b""
-        self._recording = Recording(config, ports)
         self._backing = backing(
             ports,
             state,
@@ -76,7 +77,7 @@ class Server:
             seal=self._signer.seal,
             issuer=config.issuer_url,
             processes=config.allow_credential_process,
-            told=self._recording.metrics.refreshed,
+            told=metrics,
         )
         where = str(Path(config.podinfo or config.instances).absolute())
         self._reloader = Reloader(

@@ -19,7 +19,7 @@ class Recording:
 
     def __init__(self, config: ServeConfig, ports: Ports) -> None:
         """Begin as ``config`` has it; raise ``ConfigError`` or ``StartError``."""
-        self.metrics = Metrics()
+        self.metrics = Metrics(ports=ports)
         self._batch: Batch | None = None
         self._writer = None
         counting = [self.metrics] if config.operator != "off" else []

@@ -12,12 +12,27 @@ from emulator.tokens.documents import DISCOVERY_PATH, JWKS_PATH, JWKS_TYPE, disc
 from emulator.tokens.files import TokenFiles
 from emulator.tokens.issuer import DEFAULT_ISSUER, Issuer, KeyStore
 
+Used = Callable[[str, float], None]
+
+PROVIDER = "serviceaccount"
+"""What metrics call whoever keeps the files of ServiceAccount tokens fresh: the kubelet."""
+
+
+def _nobody(_provider: str, _expires: float) -> None:
+    pass
+
 
 class Tokens:
     """Gives the tokens that instances are offered, and what verifies those issued here."""
 
-    def __init__(self, ports: Ports, keystore: KeyStore, issuer_url: str = "") -> None:
-        """Issue as ``issuer_url``, where ``pages`` should be served; keys are in ``keystore``."""
+    def __init__(
+        self, ports: Ports, keystore: KeyStore, issuer_url: str = "", used: Used = _nobody
+    ) -> None:
+        """Issue as ``issuer_url``, where ``pages`` should be served; keys are in ``keystore``.
+
+        ``used`` is told when a token ends that was read for somebody.
+        """
+        self._used = used
         self._files = TokenFiles(ports)
         self._issuer = Issuer(ports, keystore, issuer_url or DEFAULT_ISSUER)
 
@@ -38,7 +53,10 @@ class Tokens:
         if offer is None:
             return None
         if offer.file:
-            return await self._files.read(offer.file)
+            found = await self._files.read(offer.file)
+            if found.expires is not None:
+                self._used(PROVIDER, found.expires)
+            return found
         try:
             return await self._issuer.issue(instance, offer.audience, offer.lifetime)
         except StartError as error:

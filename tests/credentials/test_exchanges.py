@@ -26,8 +26,10 @@ class Desk:
     def __init__(self, bench: Bench, at_once: int = 8) -> None:
         self.bench = bench
         self.told: list[tuple[str, bool]] = []
+        self.ends: list[tuple[str, float]] = []
+        self.provider = "federated"
         self.exchanges: Exchanges[AccessToken] = Exchanges(
-            bench.ports, bench._spawn, at_once, self._tell
+            bench.ports, bench._spawn, at_once, self
         )
         self.open = asyncio.Event()
         self.open.set()
@@ -36,8 +38,11 @@ class Desk:
         self.asked: list[tuple[str, str]] = []
         self.fails: Exception | None = None
 
-    def _tell(self, provider: str, /, *, ok: bool) -> None:
+    def refreshed(self, provider: str, /, *, ok: bool) -> None:
         self.told.append((provider, ok))
+
+    def used(self, provider: str, expires: float, /) -> None:
+        self.ends.append((provider, expires - self.bench.clock.now))
 
     async def get(
         self, machine: str, text: str = "", account: str = "account", service: str = ""
@@ -61,7 +66,7 @@ class Desk:
             now = self.bench.clock.now
             return AccessToken(f"{machine}/{text}", now, now + 3600)
 
-        about = (f"token of {account}", text, "federated", service)
+        about = (f"token of {account}", text, self.provider, service)
         wanted = Wanted(machine, account, machine, *about)
         found: AccessToken = await get(wanted, fetch)
         return found
@@ -125,6 +130,40 @@ def test_what_became_of_each_try_is_told(desk: Desk, *, direct: bool) -> None:
 
     wait(main())
     assert desk.told == [("federated", True), ("federated", False)]
+
+
+def test_the_end_of_what_is_asked_for_is_told(desk: Desk) -> None:
+    """Of what was kept, too, and while nobody gives anything new, and when it has ended."""
+
+    async def main() -> None:
+        await desk.get("one")
+        desk.fails = CredentialsUnavailable("the service is down")
+        desk.bench.clock.advance(3000)
+        await desk.get("one")
+        desk.bench.clock.advance(601)
+        with pytest.raises(CredentialsUnavailable):
+            await desk.get("one")
+        await desk.bench.settled()
+
+    wait(main())
+    assert desk.ends == [("federated", 3600), ("federated", 600), ("federated", -1)]
+
+
+def test_so_is_that_of_what_is_read_but_not_of_what_is_made(desk: Desk) -> None:
+    async def main() -> None:
+        desk.provider = "file"
+        await desk.direct("one")
+        desk.fails = CredentialsUnavailable("too late", ended=desk.bench.clock.now - 7)
+        with pytest.raises(CredentialsUnavailable):
+            await desk.direct("one")
+        desk.fails = CredentialsUnavailable("there is none")
+        with pytest.raises(CredentialsUnavailable):
+            await desk.direct("one")
+        desk.provider, desk.fails = "generated", None
+        await desk.direct("one")
+
+    wait(main())
+    assert desk.ends == [("file", 3600), ("file", -7)]
 
 
 def test_exchanges_of_one_machine_run_in_turn(desk: Desk) -> None:

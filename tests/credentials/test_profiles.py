@@ -96,6 +96,9 @@ def test_keys_end_when_their_tool_says(
     assert found.updated == pytest.approx(file.stat().st_mtime)
     bench.clock.advance(5000)
     assert refused(bench, at(file)) == "its keys have expired"
+    with pytest.raises(CredentialsUnavailable) as error:
+        wait(bench.credentials.get(VM, at(file)))
+    assert error.value.ended == end.timestamp()
 
 
 def test_what_is_no_time_is_somebody_elses_field(bench: Bench, file: Path) -> None:

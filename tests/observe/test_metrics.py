@@ -15,9 +15,10 @@ from msgspec.structs import replace
 from emulator.core.policy import DOCUMENTS
 from emulator.observe.catalogue import FAMILIES, State, series
 from emulator.observe.exposition import Buckets, text
-from emulator.observe.metrics import OTHERS, Metrics
+from emulator.observe.metrics import LATELY, OTHERS, Metrics
 from emulator.observe.observation import Observation
 from tests.support import cloudinit_source
+from tests.support.ports import FakePorts
 
 SEEN = Observation(
     time=1.0,
@@ -95,9 +96,11 @@ def test_latency_is_that_of_reading_without_waiting() -> None:
 def test_a_duration_at_its_bound_is_within_it() -> None:
     """Prometheus's ``le`` is less or equal: exactly 50 ms keep the objective."""
     late = replace(SEEN, duration_us=50_001)
-    got = found(replace(SEEN, duration_us=50_000), late)["imds_request_duration_seconds"]
-    counts = dict(zip(got[("ec2",)].bounds, got[("ec2",)].counts, strict=False))
+    got = found(replace(SEEN, duration_us=50_000), late, replace(PUT, duration_us=90_000))
+    buckets = got["imds_request_duration_seconds"]["ec2",]
+    counts = dict(zip(buckets.bounds, buckets.counts, strict=False))
     assert (counts[0.05], counts[0.1]) == (1, 1)
+    assert got["imds_slow_requests_total"] == {("ec2",): 1}
 
 
 @pytest.mark.parametrize(
@@ -206,6 +209,28 @@ def test_refreshes_are_counted_by_provider() -> None:
     assert got == {("web-identity", "success"): 1, ("web-identity", "failure"): 1}
 
 
+def test_the_soonest_end_counts_while_it_is_asked_for() -> None:
+    clock = FakePorts()
+    metrics = Metrics(ports=clock.ports)
+
+    def ends() -> dict[tuple[str, ...], Any]:
+        return dict(series(metrics, STATE)["imds_credentials_expiry_timestamp_seconds"])
+
+    assert ends() == {}
+    metrics.used("federated", 900.0)
+    metrics.used("federated", 700.0)
+    metrics.used("federated", 800.0)
+    metrics.used("file", 500.0)
+    assert ends() == {("federated",): 700.0, ("file",): 500.0}
+    clock.advance(LATELY / 2)
+    metrics.used("federated", 750.0)
+    assert ends() == {("federated",): 700.0, ("file",): 500.0}
+    clock.advance(LATELY / 2)
+    assert ends() == {("federated",): 750.0}, "what was renewed, or is asked for no more, is gone"
+    clock.advance(LATELY)
+    assert ends() == {}
+
+
 # ----------------------------------------------------------------------------------- bounds
 
 
@@ -278,6 +303,7 @@ def test_promtool_has_nothing_to_say() -> None:
     metrics(replace(PUT, lifetime=60))
     metrics(replace(SEEN, status=404, reason="not-found", session="given"))
     metrics.refreshed("file", ok=True)
+    metrics.used("file", 1.8e9)
     shown = page(metrics)
     done = subprocess.run(
         [str(cloudinit_source.prometheus() / "promtool"), "check", "metrics"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from emulator.tokens.jwt import encode
 from tests.server.process import DEADLINE, Serving, until
 from tests.support import cloudinit_source
 
@@ -122,6 +124,16 @@ def test_who_asks_for_another_s_role_is_seen(serving: Serving) -> None:
     vm = 'namespace="prod",vm="web-1",reason'
     assert serving.metric(f'imds_vm_refusals_total{{{vm}="unknown-identity"}}') == 2
     assert serving.metric(f'imds_vm_refusals_total{{{vm}="not-found"}}') == 1
+
+
+def test_a_token_that_nobody_renews_shows(serving: Serving, tmp_path: Path) -> None:
+    name = 'imds_credentials_expiry_timestamp_seconds{provider="serviceaccount"}'
+    for ends in (1_999_999_999, 1_000_000_000):
+        parts: tuple[dict[str, object], ...] = ({"alg": "none"}, {"exp": ends}, {})
+        text = ".".join(encode(json.dumps(part).encode()) for part in parts)
+        (tmp_path / "token").write_text(text)
+        assert ask(serving, "/v1/token", Metadata="true").json()["token"] == text
+        assert serving.metric(name) == ends
 
 
 def test_a_broken_change_shows(serving: Serving, tmp_path: Path) -> None:
