@@ -19,6 +19,7 @@ COMMANDS = {
     "schema": "print the JSON Schema of a description",
     "sidecar": "serve the guest of the pod that it runs in",
     "webhook": "complete and check annotated VMs for a Kubernetes API server",
+    "report": "say who would be refused if IMDSv2 was required",
     "keys": "print the keys of a Kubernetes namespace as a Secret",
     "trust": "print the certificate that verifies identity documents",
     "password": "show the password ciphertext that a guest posted",

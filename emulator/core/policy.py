@@ -173,12 +173,14 @@ Rule = RequireHeader | ForbidHeader | Closed
 
 
 class Session(StrEnum):
-    """What an area makes of session tokens (contract 3.4); a bad one is refused by both.
+    """What an area makes of session tokens (contract 3.4); a bad one is refused by all.
 
-    An answer to a good one says how long it still lives.
+    An answer to a good one says how long it still lives. ``observe`` answers as ``optional`` does,
+    and what ``required`` would have refused is noted (``CompiledArea.spared``).
     """
 
     OPTIONAL = "optional"
+    OBSERVE = "observe"
     REQUIRED = "required"
 
 
@@ -215,6 +217,7 @@ class CompiledArea:
     __slots__ = (
         "_any_host",
         "_checks",
+        "_earlier",
         "area",
         "common",
         "dialect",
@@ -242,6 +245,7 @@ class CompiledArea:
             rule.check for rule in area.rules
         )
         self._any_host = area.any_host
+        self._earlier = {Refusal.FOREIGN_HOST, *(rule.refusal for rule in area.rules)}
         self.session = area.session
         self.writes = area.writes
         allow = ("Allow", ", ".join(area.methods))
@@ -269,6 +273,16 @@ class CompiledArea:
         if isinstance(lines, bytes) and request.method not in self.methods:
             return Refusal.METHOD
         return lines
+
+    def spared(self, request: Request, refusal: str | None) -> str:
+        """Give the refusal that ``request``, now decided on, would have had if one was observed.
+
+        What was refused before its session was asked for (``refusal``) was not spared.
+        """
+        observed = self.session is Session.OBSERVE and refusal not in self._earlier
+        if observed and not request.headers.get_list(TOKEN_HEADER):
+            return Refusal.SESSION_MISSING.value
+        return ""
 
 
 def _in_session(request: Request, services: Services | None, session: Session) -> Refusal | bytes:

@@ -45,7 +45,7 @@ class KubeVirtPolicy(SessionPolicy, frozen=True, kw_only=True):
     """Choices about the native dialect."""
 
     tokens: Annotated[
-        Literal["off", "optional", "required"],
+        Literal["off", "optional", "observe", "required"],
         Meta(
             description="Whether it takes EC2's session tokens, which `PUT /v1/api/token` then "
             "gives as well; kubevirt-imds knows none."

@@ -57,6 +57,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     fingerprint: str = msgspec.field(name="imds.session_fingerprint", default="")
     lifetime: int = msgspec.field(name="imds.session_lifetime", default=0)
     waited: bool = msgspec.field(name="imds.waited", default=False)
+    spared: str = msgspec.field(name="imds.spared", default="")
 
     @property
     def seconds(self) -> float:
@@ -89,7 +90,7 @@ class Audit:
         key = (
             *(seen.vm, seen.namespace, seen.uuid, seen.area, seen.method, seen.path, seen.status),
             *(seen.reason, seen.bytes, seen.user_agent, seen.peer, seen.session, seen.fingerprint),
-            *(seen.lifetime, seen.waited, seen.document),
+            *(seen.lifetime, seen.waited, seen.document, seen.spared),
         )
         rest = self._rests.get(key)
         if rest is None:
@@ -156,6 +157,7 @@ def line(seen: Observation) -> Line:
         fingerprint=seen.fingerprint,
         lifetime=seen.lifetime,
         waited=seen.waited,
+        spared=seen.spared,
     )
 
 

@@ -26,7 +26,8 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     ``session`` is ``given`` or ``absent`` where session tokens are taken, ``lifetime`` the seconds
     of one that was issued. One that ``waited`` hung until there was something new to tell.
     ``uuid`` is the machine's, ``fingerprint`` that of the session token that was given or issued.
-    ``document`` is the class of what was asked for (``core.policy.Document``).
+    ``document`` is the class of what was asked for (``core.policy.Document``), ``spared`` the
+    refusal that it would have had if what is only observed was enforced.
     """
 
     time: float
@@ -48,6 +49,7 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     waited: bool = False
     fingerprint: str = ""
     document: str = "none"
+    spared: str = ""
 
 
 Observer = Callable[[Observation], None]

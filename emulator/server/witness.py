@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emulator.core.message import Answer, Request
+from emulator.core.policy import Session
 from emulator.core.session import TOKEN_HEADER, TTL_HEADER, lifetime
 from emulator.core.snapshot import Decision
 from emulator.observe.observation import Observation, bounded, shown
@@ -50,6 +51,7 @@ def observation(  # noqa: PLR0913  keywords name themselves
         waited=waited,
         fingerprint=fingerprint,
         document=decision.document,
+        spared=area.spared(request, decision.refusal) if area.session is Session.OBSERVE else "",
     )
 
 

@@ -96,12 +96,31 @@ def test_a_session_that_is_optional_is_honoured() -> None:
     assert within(Session.REQUIRED).gate(asked, guest) == told
 
 
+def test_who_would_have_been_refused_is_told_where_that_is_observed() -> None:
+    guest = Guest("name: web-1\n")
+    area = within(Session.OBSERVE)
+    assert area.gate(ask(), guest) == b""
+    assert area.spared(ask(), None) == "session-missing"
+    assert area.spared(ask(), Refusal.NOT_FOUND) == "session-missing"
+    assert not area.spared(Request("GET", "/x", "", HTTPHeaders(guest.in_session())), None)
+    for session in (Session.OPTIONAL, Session.REQUIRED):
+        assert not within(session).spared(ask(), None)
+
+
+def test_who_was_refused_before_was_not_spared() -> None:
+    rules = (ForbidHeader("X-Forwarded-For"),)
+    area = CompiledArea(Area(name="a", rules=rules, session=Session.OBSERVE), "test")
+    assert not area.spared(ask(), Refusal.FOREIGN_HOST)
+    assert not area.spared(ask(), Refusal.FORWARDED)
+    assert area.spared(ask(), Refusal.METHOD)
+
+
 def test_a_session_that_is_required_is_needed() -> None:
     assert within(Session.REQUIRED).gate(ask(), Guest("name: a\n")) is Refusal.SESSION_MISSING
 
 
 @pytest.mark.parametrize("session", Session)
-def test_a_bad_session_is_refused_by_both(session: Session) -> None:
+def test_a_bad_session_is_refused_by_all(session: Session) -> None:
     asked = Request("GET", "/x", "", HTTPHeaders({TOKEN_HEADER: "none"}))
     assert within(session).gate(asked, Guest("name: a\n")) is Refusal.SESSION_INVALID
     assert within(session).gate(asked) is Refusal.SESSION_INVALID

@@ -22,8 +22,9 @@ _HEADERS = (("Server", "EC2ws"), ("Accept-Ranges", "none"))
 
 
 def _areas(policy: Ec2Policy) -> tuple[Area, ...]:
-    session = Session.REQUIRED if policy.tokens == "required" else Session.OPTIONAL
     closed = () if policy.endpoint else (Closed(),)
+    # What nobody has settled is not known to break who has no token.
+    session = Session.OPTIONAL if policy.tokens == "auto" else Session(policy.tokens)
     # As EC2 has it: not even a page.
     silent = {**PAGES, Refusal.METHOD: Reply(405, b"", PLAIN)}
     # As if there were nothing: only who would get a token there is told that it is forbidden.

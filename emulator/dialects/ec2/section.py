@@ -55,10 +55,11 @@ class Ec2Policy(SessionPolicy, frozen=True, kw_only=True):
     """Choices about the EC2 dialect."""
 
     tokens: Annotated[
-        Literal["auto", "optional", "required"],
+        Literal["auto", "optional", "observe", "required"],
         Meta(
-            description="Whether a session token (IMDSv2) is `required`, or `optional`; `auto` "
-            "requires it unless the dialect openstack is on, whose clients know none."
+            description="Whether a session token (IMDSv2) is `required`, or `optional`; `observe` "
+            "answers without one, and notes who would be refused; `auto` requires it unless the "
+            "dialect openstack is on, whose clients know none."
         ),
     ] = "auto"
     endpoint: Annotated[
