@@ -67,6 +67,18 @@ class Server:
         status = Path(f"/proc/{self._child.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
+    def own(self) -> float:
+        """Give the memory that is in no file, MiB."""
+        rollup = Path(f"/proc/{self._child.pid}/smaps_rollup").read_text()
+        return int(rollup.split("Anonymous:")[1].split()[0]) / 1024
+
+    def peak(self) -> float:
+        """Give the most that its resident set has been since this was last asked, MiB."""
+        folder = Path(f"/proc/{self._child.pid}")
+        most = int((folder / "status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+        (folder / "clear_refs").write_text("5")
+        return most
+
     def settle(self) -> None:
         """Return once it has done what it does after it began to listen (an issuer's key)."""
         before = self.cpu()

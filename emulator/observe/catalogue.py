@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import product
 
 import msgspec
@@ -211,9 +211,17 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     audited: Mapping[str, int]
 
 
-def series(metrics: Metrics, state: State) -> dict[str, Series]:
-    """Give every series, by the metric's name."""
+def series(metrics: Metrics, state: State) -> Iterator[tuple[Family, Series]]:
+    """Give the series of every metric; those of machines, which are many, in their turn."""
     metrics.forget_all_but(set(state.vms))
+    vms = list(metrics.vms.items())
+    found = _few(metrics, state)
+    for family in FAMILIES:
+        many = _MANY.get(family.name)
+        yield family, many(vms) if many else found.get(family.name, {})
+
+
+def _few(metrics: Metrics, state: State) -> dict[str, Series]:
     alone = {
         "imds_ready": int(state.ready),
         "imds_vms": len(state.vms),
@@ -245,7 +253,6 @@ def series(metrics: Metrics, state: State) -> dict[str, Series]:
         **_requests(metrics),
         **_sessions(metrics),
         **_tokens(metrics),
-        **_vms(metrics),
     }
 
 
@@ -302,30 +309,6 @@ def _tokens(metrics: Metrics) -> dict[str, Series]:
     }
 
 
-def _vms(metrics: Metrics) -> dict[str, Series]:
-    vms = metrics.vms.items()
-    return {
-        "imds_vm_requests_total": {
-            (*name, f"{status}xx"): count
-            for name, vm in vms
-            for status, count in enumerate(vm.statuses)
-            if count
-        },
-        "imds_vm_refusals_total": {
-            (*name, reason): count
-            for name, vm in vms
-            for reason, count in (vm.refusals or {}).items()
-        },
-        "imds_vm_ssrf_indications_total": {name: _indications(vm) for name, vm in vms},
-        "imds_vm_session_requests_total": {name: vm.given for name, vm in vms},
-        "imds_vm_sessionless_requests_total": {name: vm.sessionless for name, vm in vms},
-        "imds_vm_session_tokens_total": {name: vm.sessions for name, vm in vms},
-        "imds_vm_token_issuances_total": {
-            (*name, ended): count for name, vm in vms for ended, count in vm.tokens.items()
-        },
-    }
-
-
 def _indications(vm: Vm) -> int:
     refusals = vm.refusals
     return sum(refusals.get(signal, 0) for signal in _SIGNALS) if refusals else 0
@@ -335,3 +318,24 @@ def _latency(kinds: list[Kind]) -> Buckets:
     counts = [sum(column) for column in zip(*(kind.buckets for kind in kinds), strict=True)]
     microseconds = sum(kind.microseconds for kind in kinds)
     return Buckets(_SECONDS, counts or [0] * (len(_SECONDS) + 1), microseconds / 1e6)
+
+
+_Vms = list[tuple[tuple[str, str], Vm]]
+_MANY: Mapping[str, Callable[[_Vms], Series]] = {
+    "imds_vm_requests_total": lambda vms: {
+        (*name, f"{status}xx"): count
+        for name, vm in vms
+        for status, count in enumerate(vm.statuses)
+        if count
+    },
+    "imds_vm_refusals_total": lambda vms: {
+        (*name, reason): count for name, vm in vms for reason, count in (vm.refusals or {}).items()
+    },
+    "imds_vm_ssrf_indications_total": lambda vms: {name: _indications(vm) for name, vm in vms},
+    "imds_vm_session_requests_total": lambda vms: {name: vm.given for name, vm in vms},
+    "imds_vm_sessionless_requests_total": lambda vms: {name: vm.sessionless for name, vm in vms},
+    "imds_vm_session_tokens_total": lambda vms: {name: vm.sessions for name, vm in vms},
+    "imds_vm_token_issuances_total": lambda vms: {
+        (*name, ended): count for name, vm in vms for ended, count in vm.tokens.items()
+    },
+}

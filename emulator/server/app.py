@@ -9,7 +9,7 @@ import os
 import re
 import signal
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -229,7 +229,7 @@ class Server:
 
         return guests.page(self.hub.fleet.machines)
 
-    def _scraped(self) -> Reply:
+    def _scraped(self) -> Awaitable[Reply]:
         from emulator.server import scrape  # noqa: PLC0415  not every server is scraped
 
         parts = (self.hub, self.doors, self._reloader, self._readiness)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
 import msgspec
@@ -22,9 +22,10 @@ from emulator.core.paths import authority, split_target
 from emulator.core.policy import Hosts
 from emulator.errors import ConfigError, Problem
 from emulator.runtime.sockets import Endpoint
+from emulator.runtime.tasks import spawn
 from emulator.server.listeners import Heard, peer_of
 
-Page = Callable[[], Reply]
+Page = Callable[[], Reply | Awaitable[Reply]]
 
 _MISSING = Reply(404, b"404 Not Found\n")
 _FOREIGN = Reply(403, b"403 Forbidden\n")
@@ -74,7 +75,7 @@ class Readiness:
 class Operator(HTTPServerConnectionDelegate):
     """Answers the operator from a table of pages."""
 
-    def __init__(self, pages: dict[str, Page], hosts: Hosts) -> None:
+    def __init__(self, pages: Mapping[str, Page], hosts: Hosts) -> None:
         """Serve ``pages`` by path to who asks by one of ``hosts``; a unix socket has no name."""
         self.pages = pages
         self.hosts = hosts
@@ -105,6 +106,22 @@ class _Exchange(Heard):
     def finish(self) -> None:
         """Answer."""
         reply = self._reply()
+        if isinstance(reply, Reply):
+            self._answer(reply)
+        else:
+            _ = spawn(self._later(reply), "answer to the operator")
+
+    async def _later(self, pending: Awaitable[Reply]) -> None:
+        try:
+            reply = await pending
+        except Exception:
+            self._connection.close()
+            raise
+        # Who hung up meanwhile gets none.
+        if not self._connection.stream.closed():
+            self._answer(reply)
+
+    def _answer(self, reply: Reply) -> None:
         headers = HTTPHeaders(_HEADERS)
         for name, value in reply.headers:
             headers.add(name, value)
@@ -115,7 +132,7 @@ class _Exchange(Heard):
         _ = self._connection.write_headers(line, headers, body)
         self._connection.finish()
 
-    def _reply(self) -> Reply:
+    def _reply(self) -> Reply | Awaitable[Reply]:
         hosts = self._operator.hosts
         foreign = hosts.foreign(self._host) or hosts.foreign(authority(self._line.path))
         if foreign and peer_of(self._connection.context):

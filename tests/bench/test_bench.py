@@ -54,6 +54,14 @@ def test_session_cost() -> None:
             row(lines[start : start + 5], name, SPREAD, SPREAD)
 
 
+def test_scrape() -> None:
+    lines = printed("scrape", "--machines", "3", "--seconds", "0.5")
+    row(lines, "no metrics", *[VALUE] * 6)
+    row(lines, "metrics", *[VALUE] * 6)
+    scraped = re.compile(r"scraped every 0.25 s, peak [-+][0-9.]+ MiB +[0-9]")
+    assert any(map(scraped.match, lines))
+
+
 def test_footprint() -> None:
     lines = printed("footprint", "--rounds", "1")
     for name in ("bare Tornado server", "ours, checkout", "ours, wheel"):

@@ -147,6 +147,49 @@ def test_a_broken_change_shows(serving: Serving, tmp_path: Path) -> None:
     assert '\nimds_reloads_total{outcome="success"} 1\n' in scraped(serving)
 
 
+class Listening(Serving):
+    """One that may have no operator to tell of."""
+
+    LISTENS = ("listening on", "try:")
+
+
+def test_metrics_take_little_memory(tmp_path: Path) -> None:
+    """At most 4 MiB for a thousand machines, at the peak of a scrape too."""
+    folder = tmp_path / "vms"
+    folder.mkdir()
+    peers = [f"127.1.{number >> 8}.{number & 255}" for number in range(1_000)]
+    for number, peer in enumerate(peers):
+        (folder / f"{number}.yaml").write_text(
+            f"name: web-{number}\npeer: {{addresses: [{peer}]}}\n"
+        )
+
+    def asked(operator: str) -> tuple[float, float]:
+        with Listening(tmp_path, str(folder), operator=operator) as server:
+            host, _, port = server.url.removeprefix("http://").partition(":")
+            for peer in peers:
+                with socket.create_connection((host, int(port)), DEADLINE, (peer, 0)) as guest:
+                    guest.sendall(b"GET /latest/meta-data/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                    guest.sendall(b"GET /no-such HTTP/1.0\r\n\r\n")
+                    while guest.recv(65536):
+                        pass
+            own = figure(server, "RssAnon")
+            if operator == "off":
+                return own, 0
+            Path(f"/proc/{server.process.pid}/clear_refs").write_text("5")
+            before = figure(server, "VmHWM")
+            assert scraped(server).count("imds_vm_requests_total{") > 1_000
+            return own, figure(server, "VmHWM") - before
+
+    without, _ = asked("off")
+    own, more = asked("127.0.0.1:0")
+    assert own - without + more < 4, (without, own, more)
+
+
+def figure(server: Serving, name: str) -> float:
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.split(f"{name}:")[1].split()[0]) / 1024
+
+
 # --------------------------------------------------------------------------------- Prometheus
 
 QUERIES = {

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+from tornado.simple_httpclient import HTTPStreamClosedError
 
+from emulator.core.message import Reply
 from emulator.core.policy import Hosts
 from emulator.errors import ConfigError
 from emulator.runtime.sockets import parse
-from emulator.server.operator import Operator, Readiness, check_exposure
+from emulator.server.operator import Operator, Page, Readiness, check_exposure
 
 
 @pytest.fixture
@@ -20,9 +23,36 @@ def readiness() -> Readiness:
     return Readiness()
 
 
+class Long:
+    """A page that takes several turns."""
+
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+        self.over = asyncio.Event()
+        self.fails = False
+
+    async def __call__(self) -> Reply:
+        try:
+            await self.go_on.wait()
+            if self.fails:
+                raise RuntimeError("no such figure")
+            return Reply(200, b"long\n")
+        finally:
+            self.over.set()
+
+
 @pytest.fixture
-def app(readiness: Readiness) -> Operator:
-    pages = {"/healthz": readiness.health, "/readyz": readiness.page}
+def long() -> Long:
+    return Long()
+
+
+@pytest.fixture
+def app(readiness: Readiness, long: Long) -> Operator:
+    pages: dict[str, Page] = {
+        "/healthz": readiness.health,
+        "/readyz": readiness.page,
+        "/long": long,
+    }
     return Operator(pages, Hosts(["ops.example"]))
 
 
@@ -60,6 +90,42 @@ async def test_the_rest_is_refused(ask: Ask) -> None:
     headed = await ask("/healthz", "HEAD")
     assert (headed.code, headed.headers["Content-Length"]) == (200, "3")
     assert headed.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.gen_test
+async def test_others_are_answered_while_a_page_is_made(ask: Ask, long: Long) -> None:
+    waiting = asyncio.ensure_future(ask("/long"))
+    assert (await ask("/healthz")).code == 200
+    assert not waiting.done()
+    long.go_on.set()
+    assert (await waiting).body == b"long\n"
+
+
+@pytest.mark.gen_test
+async def test_a_page_that_fails_ends_the_connection_and_is_logged(
+    ask: Ask, long: Long, caplog: pytest.LogCaptureFixture
+) -> None:
+    long.fails = True
+    long.go_on.set()
+    with pytest.raises(HTTPStreamClosedError):
+        await ask("/long")
+    assert "answer to the operator failed" in caplog.text
+    caplog.clear()
+
+
+@pytest.mark.gen_test
+async def test_who_hangs_up_before_a_page_is_made_gets_none(
+    long: Long, http_server: Any, http_port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", http_port)
+    writer.write(b"GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await asyncio.sleep(0.05)
+    writer.close()
+    await asyncio.sleep(0.05)
+    long.go_on.set()
+    await long.over.wait()
+    await asyncio.sleep(0.05)
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(
