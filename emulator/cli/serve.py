@@ -108,6 +108,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="run the programs that descriptions name to get credentials",
     )
+    parser.add_argument(
+        "--imdsv2",
+        default="",
+        metavar="FILE",
+        help="what the fleet is held to about session tokens: mode and exceptions",
+    )
 
 
 def _configure_audit(parser: argparse.ArgumentParser) -> None:
@@ -175,6 +181,7 @@ def run(options: argparse.Namespace) -> int:
         identity_cert=options.identity_cert,
         identity_key=options.identity_key,
         allow_credential_process=options.allow_credential_process,
+        imdsv2=options.imdsv2,
     )
     log.configure(config.log_level)
     source = open_source(config.instances, config.podinfo)

@@ -51,7 +51,8 @@ class ServeConfig(msgspec.Struct, frozen=True, kw_only=True):
     ``session_key`` is a file with the key of session tokens, by default one made once and kept in
     ``state``; ``identity_cert`` and ``identity_key`` are PEM files to sign identity documents
     with, by default made likewise. ``allow_credential_process`` lets descriptions name programs
-    that give credentials: whoever writes one runs it as the server. ``reload_seconds`` is half of
+    that give credentials: whoever writes one runs it as the server. ``imdsv2`` is a file with the
+    fleet's policy about session tokens. ``reload_seconds`` is half of
     the second within which a change must be served.
     """
 
@@ -77,5 +78,6 @@ class ServeConfig(msgspec.Struct, frozen=True, kw_only=True):
     identity_cert: str = ""
     identity_key: str = ""
     allow_credential_process: bool = False
+    imdsv2: str = ""
     reload_seconds: float = 0.5
     limits: Limits = Limits()

@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from emulator.core.message import Reply
@@ -39,6 +40,9 @@ from emulator.server.recording import Recording
 from emulator.server.reload import Reloader, Source
 from emulator.signing import Signer
 from emulator.tokens import Tokens
+
+if TYPE_CHECKING:
+    from emulator.server.imdsv2 import Migration
 
 _log = logging.getLogger("imds")
 
@@ -79,6 +83,9 @@ class Server:
             processes=config.allow_credential_process,
             told=metrics,
         )
+        self._migration = self._migrating(source)
+        if self._migration is not None:
+            source = self._migration.source
         where = str(Path(config.podinfo or config.instances).absolute())
         self._reloader = Reloader(
             source,
@@ -166,6 +173,8 @@ class Server:
         fleet = await asyncio.to_thread(self._reloader.again, self.hub.fleet)
         if fleet is not None:
             self.hub.take(fleet)
+        if self._migration is not None:
+            self._migration.settle(self._readiness)
         self._readiness.set("descriptions", self._reloader.problem)
         self._readiness.set("sockets", self.doors.follow_fleet())
 
@@ -223,6 +232,13 @@ class Server:
         if self.operator.url and not config.issuer_url:
             # So that who follows a token's `iss` finds discovery there.
             self._tokens.issue_as(self.operator.url)
+
+    def _migrating(self, source: Source) -> Migration | None:
+        if not self._config.imdsv2:
+            return None
+        from emulator.server.imdsv2 import Migration  # noqa: PLC0415  few fleets are moved
+
+        return Migration(self._config.imdsv2, source, self._recording, self._ports)
 
     def _guests(self) -> Reply:
         from emulator.server import guests  # noqa: PLC0415  few operators ask

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 from emulator.model.config import ServeConfig
 from emulator.observe.metrics import Metrics
 from emulator.observe.observation import Batch, Observer
 from emulator.ports import Ports
+
+if TYPE_CHECKING:
+    from emulator.observe.audit import Audit
 
 _LAST_LINES = 2.0
 """Seconds that the last lines may take to be written."""
@@ -22,13 +26,16 @@ class Recording:
         self.metrics = Metrics(ports=ports)
         self._batch: Batch | None = None
         self._writer = None
+        self._audit: Audit | None = None
+        self._wall = ports.wall
         counting = [self.metrics] if config.operator != "off" else []
         if config.audit:
             from emulator.observe import audit, sink  # noqa: PLC0415  where nothing is written
 
             place = sink.place(config.audit, config.audit_bytes, config.audit_files)
             self._writer = sink.Writer(place, partial(audit.lost, ports.wall))
-            self._batch = Batch(counting, [audit.Audit(self._writer)])
+            self._audit = audit.Audit(self._writer)
+            self._batch = Batch(counting, [self._audit])
         elif counting:
             self._batch = Batch(counting, [])
 
@@ -44,6 +51,11 @@ class Recording:
         if writer is None:
             return {}
         return {"written": writer.written, "dropped": writer.dropped}
+
+    def event(self, action: str, message: str, own: Mapping[str, object]) -> None:
+        """Have the audit log tell of a change that was no request."""
+        if self._audit is not None:
+            self._audit.event(self._wall(), action, message, own)
 
     def flush(self) -> None:
         """Count what was answered until now."""

@@ -28,11 +28,12 @@ def read_file(path: str, vocabulary: Vocabulary, files: Files) -> Built:
         except Unfit as bad:
             raise Unfit(f"{quoted(name)}, {bad.found}", bad.allowed) from None
 
-    root = compose(_text(path, files), path)
+    root = compose(text(path, files), path)
     return build(root, vocabulary, Outside(read=read, locate=locate))
 
 
-def _text(path: str, files: Files) -> str:
+def text(path: str, files: Files) -> str:
+    """Give the text of the file at ``path``. Raises ``ConfigError``."""
     line = 0
     try:
         return files.read(path, MAX_BYTES).decode("utf-8-sig")

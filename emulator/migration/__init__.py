@@ -1,0 +1,1 @@
+"""From IMDSv1 to IMDSv2 for a whole fleet: its mode, who is excepted, and a canary."""
