@@ -14,7 +14,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     A stock boot makes about 50 short requests, the longest header of a real client is an EC2
     session token of 4 KiB, and the largest body that any dialect takes is a guest attribute of
     16 KiB: these leave room without letting a guest fill the memory of a sidecar. ``connections``
-    are those of a listener, ``connections_of_one`` those of an address. Requests that wait for a
+    are those of a listener, ``connections_of_one`` those of an address. Where several machines are
+    served, each may ask ``burst_of_one`` times at once, as the programs of one that starts do, and
+    ``pace_of_one`` times a second; what it asks beyond that waits. Requests that wait for a
     change have places of their own: ``waiting`` in all, ``waiting_of_one`` for one machine; one
     more is answered at once. ``idle_seconds`` is for a request that does not come, for an answer
     that is not taken, and for a waiting guest that is gone without a word.
@@ -24,6 +26,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     body_bytes: int = 64 << 10
     connections: int = 1024
     connections_of_one: int = 256
+    burst_of_one: float = 1000.0
+    pace_of_one: float = 500.0
     waiting: int = 10_000
     waiting_of_one: int = 256
     idle_seconds: float = 60.0

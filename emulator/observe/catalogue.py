@@ -160,7 +160,7 @@ FAMILIES = (
         "imds_limit_hits_total",
         "counter",
         ("limit",),
-        "Connections closed, and waiting requests answered at once, because there were too many.",
+        "Connections closed, and requests put off or not held, because there were too many.",
     ),
     Family(
         "imds_malformed_requests_total",
@@ -184,7 +184,10 @@ FAMILIES = (
     Family("process_max_fds", "gauge", (), "Descriptors that may be open."),
 )
 
-LIMITS = ("connections", "connections_of_one", "descriptors", "waiting", "waiting_of_one")
+LIMITS = (
+    *("connections", "connections_of_one", "descriptors", "pace_of_one"),
+    *("waiting", "waiting_of_one"),
+)
 _SIGNALS = (
     Refusal.FORWARDED,
     Refusal.HEADER_MISSING,

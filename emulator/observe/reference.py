@@ -76,6 +76,7 @@ there. Google's clients ask for the account `default` where a machine has none a
 
 `limit` is a bound on what guests may hold: `connections` of a listener, `connections_of_one`
 address, `waiting` requests in all, `waiting_of_one` machine, `descriptors` of the process.
+`pace_of_one` machine counts requests and connections that were put off, and not refused.
 
 The end of credentials counts while a guest asks for them, for {LATELY // 120} to {LATELY // 60}
 minutes more, and whether they are given or have ended: those that nobody asks for end unseen, and

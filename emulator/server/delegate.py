@@ -6,6 +6,8 @@ import asyncio
 import logging
 import sys
 from collections.abc import Awaitable
+from functools import partial
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 from tornado.http1connection import HTTP1Connection
@@ -26,11 +28,15 @@ from emulator.errors import ConfigError, ImdsError
 from emulator.observe.observation import bounded
 from emulator.runtime.sockets import limit_hops
 from emulator.runtime.tasks import spawn
+from emulator.server.fleet import Found
 from emulator.server.hanging import Hanging
 from emulator.server.hub import Hub
 from emulator.server.listeners import Heard, Places, peer_of
 from emulator.server.machine import Machine
 from emulator.server.witness import observation
+
+if TYPE_CHECKING:
+    from emulator.server.turns import Turn
 
 _log = logging.getLogger("imds")
 
@@ -69,7 +75,7 @@ class Exchange(Heard):
         self._front = front
         self._connection = connection
         self._body = b""
-        self._waiting: asyncio.Task[None] | Hanging | None = None
+        self._waiting: asyncio.Task[None] | Hanging | Turn | None = None
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
@@ -94,12 +100,30 @@ class Exchange(Heard):
 
     def finish(self) -> None:
         """Decide and answer: the request is complete."""
-        path, query = split_target(self._line.path)
         context: object = self._connection.context
         front = self._front
-        path = front.door + path
         address: str = front.socket or getattr(context, "remote_ip", "")
         found = front.hub.fleet.find(front.socket, address, self._headers)
+        turns = front.hub.turns
+        if turns is not None:
+            payer = "" if isinstance(found, Refusal) else found[0].instance.uuid
+            if not turns.now(payer):
+                self.hanging = True
+                self._waiting = turns.later(payer, partial(self._in_turn, address, found))
+                # As in _take: nobody else is told of a hang-up.
+                self._connection.set_close_callback(self.on_connection_close)
+                return
+        self._answer(address, found)
+
+    def _in_turn(self, address: str, found: Found | Refusal) -> None:
+        """Answer as if it had just been asked: that it had to wait is no fault of the server."""
+        self.hanging = False
+        self._started = self._front.hub.ports.monotonic()
+        self._answer(address, found)
+
+    def _answer(self, address: str, found: Found | Refusal) -> None:
+        path, query = split_target(self._line.path)
+        path = self._front.door + path
         if isinstance(found, Refusal):
             request = Request(self._line.method, path, query, self._headers, b"", address)
             decision = self._to_stranger(request, found)
@@ -264,6 +288,9 @@ class Exchange(Heard):
                 # Not joined: a body is kept once, however many connections are slow to take it.
                 _ = connection.write(head)
                 _ = connection.write(body)
+                if hub.turns is not None and not connection.stream.closed():
+                    payer = machine.instance.uuid if machine is not None else ""
+                    hub.turns.charge(payer, len(body) / _LARGE)
             connection.finish()
         hub.ended()
         if hub.observers:

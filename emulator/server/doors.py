@@ -80,6 +80,8 @@ class Doors:
     def _listener(self, endpoint: Endpoint, door: str = "") -> Listener:
         front = Front(self._hub, endpoint.path, door)
         front.places.ceiling = descriptors.ceiling()
+        front.places.turns = self._hub.turns_to_connect
+        front.places.payer = lambda peer: self._hub.fleet.payer(front.socket, peer)
         listener = Listener(endpoint, front, self._limits, places=front.places)
         front.socket = listener.address.path  # an inherited descriptor's is known only now
         return listener

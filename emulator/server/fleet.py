@@ -61,6 +61,19 @@ class Fleet:
         machine = machine or self.sole or self._by_address.get(address)
         return (machine, headers) if machine else Refusal.UNKNOWN_VM
 
+    def payer(self, socket: str, address: str) -> str | None:
+        """Say on whose account a connection goes: a machine's UUID, or empty for a stranger's.
+
+        None if whoever is at its other end asks for several.
+        """
+        address = plain(address)
+        if self._proxies and address in self._proxies.addresses:
+            return None
+        machine = self._by_socket.get(socket) if socket else self._by_address.get(address)
+        if machine is not None:
+            return machine.instance.uuid
+        return None if socket else ""
+
     def _proxied(self, headers: HTTPHeaders) -> Found | Refusal:
         claim = self._proxies.read(headers)
         if isinstance(claim, Refusal):

@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable
 from email.utils import formatdate
+from typing import TYPE_CHECKING
 
 from emulator.core.policy import Hosts
 from emulator.core.snapshot import Snapshot
@@ -16,6 +17,9 @@ from emulator.observe.observation import Observer
 from emulator.ports import Ports
 from emulator.server.fleet import Fleet
 from emulator.server.machine import Machine
+
+if TYPE_CHECKING:
+    from emulator.server.turns import Turns
 
 _LIMITS = Limits()
 
@@ -53,11 +57,22 @@ class Hub:
         self.observers = tuple(observers)
         self.hits: Counter[str] = Counter()
         self.malformed: Counter[str] = Counter()
+        # Of requests, and of connections: the first request on one is no further burden.
+        self.turns = self._turns()
+        self.turns_to_connect = self._turns()
         self._busy = 0
         self._quiet = asyncio.Event()
         self._second = 0
         self._date = b""
         self._ahead = ports.wall() - ports.monotonic()
+
+    def _turns(self) -> Turns | None:
+        """Give what has machines take turns, None where there is one."""
+        if self.fleet.sole is not None:
+            return None
+        from emulator.server.turns import Turns  # noqa: PLC0415  a sidecar has one machine
+
+        return Turns(self._limits, self.hits)
 
     def tick(self) -> None:
         """Notice that the clock was set: no timer tells who waits for an event of it."""

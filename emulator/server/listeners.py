@@ -8,8 +8,9 @@ import socket
 import ssl
 import sys
 from collections import Counter
-from collections.abc import Iterable
-from typing import cast
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 from tornado.http1connection import HTTP1ServerConnection
@@ -30,6 +31,9 @@ from emulator.model.config import Limits
 from emulator.runtime.sockets import Acceptor, Endpoint, bound, listen, release
 from emulator.server.log import note_endings
 
+if TYPE_CHECKING:
+    from emulator.server.turns import Turns
+
 _log = logging.getLogger("imds")
 
 
@@ -43,7 +47,8 @@ _KEEPALIVE = {socket.TCP_KEEPIDLE: 0.5, socket.TCP_KEEPINTVL: 0.125}
 class Heard(HTTPMessageDelegate):
     """One request and its answer.
 
-    ``heard`` once the request's head has arrived; ``hanging`` while it waits for a change.
+    ``heard`` once the request's head has arrived; ``hanging`` while it waits for a change, or for
+    its turn.
     """
 
     heard = False
@@ -57,10 +62,15 @@ class Heard(HTTPMessageDelegate):
         self.heard = True
 
 
+def _nobody(peer: str) -> None:
+    del peer
+
+
 class Places:
     """How many of a listener's connections only wait for a change, in all and by peer.
 
-    Descriptors of its connections are below ``ceiling``.
+    Descriptors of its connections are below ``ceiling``. They are taken in ``turns``, on the
+    account that ``payer`` names for a peer.
     """
 
     def __init__(
@@ -73,6 +83,8 @@ class Places:
         self.hits: Counter[str] = Counter() if hits is None else hits
         self.malformed: Counter[str] = Counter() if malformed is None else malformed
         self.ceiling = sys.maxsize
+        self.turns: Turns | None = None
+        self.payer: Callable[[str], str | None] = _nobody
         self.total = 0
         self.of: Counter[str] = Counter()
 
@@ -164,7 +176,12 @@ class _BoundedServer(HTTPServer):
             taken, connection = connection, connection.dup()
             taken.close()
         self._held[peer] += 1
-        super()._handle_connection(connection, address)
+        turns, payer = self._places.turns, self._places.payer(peer)
+        if turns is None or payer is None or turns.now(payer):
+            super()._handle_connection(connection, address)
+        else:
+            begin = partial(super()._handle_connection, connection, address)
+            _ = turns.later(payer, begin)
 
     def _hit(self, connection: socket.socket, peer: str) -> str:
         """Name the limit that another connection of ``peer`` would exceed, empty if none.
@@ -172,22 +189,28 @@ class _BoundedServer(HTTPServer):
         One address cannot take all places, so that one guest does not shut out the others.
         """
         places, limits = self._places, self._limits
-        if peer and self._held[peer] - places.of[peer] >= limits.connections_of_one:
+        most = limits.connections_of_one
+        if (peer and self._held[peer] - places.of[peer] >= most) or self._put_off(peer) >= most:
             return "connections_of_one"
         if len(self._connections) - places.total >= limits.connections:
             return "connections"
         return "descriptors" if connection.fileno() >= places.ceiling else ""
 
+    def _put_off(self, peer: str) -> int:
+        """Say how many connections wait that go on the account of ``peer``."""
+        turns, payer = self._places.turns, self._places.payer(peer)
+        return turns.waiting(payer) if turns is not None and payer is not None else 0
+
     def _made_room(self, peer: str) -> bool:
-        """Close the longest idle connection of who holds most, if ``peer`` holds fewer.
+        """Close the longest idle connection of one that holds more than ``peer``.
 
         So many guests that idle together do not shut out one that has something to ask.
         """
-        most = max(self._held, key=self._held.__getitem__, default=peer)
-        if self._held[most] <= self._held[peer] + 1:
+        least = self._held[peer] + 1
+        if max(self._held.values(), default=0) <= least:
             return False
         for connection, wait in self._waits.items():
-            if wait.idle and peer_of(getattr(connection, "context", None)) == most:
+            if wait.idle and self._held[peer_of(getattr(connection, "context", None))] > least:
                 stream = cast("HTTP1ServerConnection", connection).stream
                 if not stream.closed():
                     stream.close()
