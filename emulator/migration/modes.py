@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
+import msgspec
 from msgspec.structs import replace
 
 from emulator.dialects import switched_on
@@ -19,8 +21,13 @@ MODES: tuple[str, ...] = ("off", "optional", "observe", "required")
 
 def mode_of(instance: Instance) -> str:
     """Say how a machine is held to session tokens: by EC2's dialect, or else by the native one."""
+    return _mode(tuple(instance.dialects.items()))
+
+
+@lru_cache(maxsize=256)
+def _mode(dialects: tuple[tuple[str, msgspec.Struct], ...]) -> str:
     mode = "off"
-    for _, policy in switched_on(instance):
+    for _, policy in switched_on(Instance(name="any", dialects=dict(dialects))):
         # EC2 comes after the native dialect.
         if isinstance(policy, Ec2Policy | KubeVirtPolicy) and policy.gives_tokens:
             mode = policy.tokens

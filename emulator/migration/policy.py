@@ -11,7 +11,7 @@ from msgspec import Meta
 from emulator.errors import ConfigError
 from emulator.migration.modes import Mode
 from emulator.model.decode import BROKEN, Decoder, Outside, type_info
-from emulator.model.document import Unfit, quoted
+from emulator.model.document import quoted
 from emulator.model.instance import Instance
 from emulator.model.network import Value
 from emulator.sources.compose import compose
@@ -86,4 +86,4 @@ def _is_day(given: str) -> bool:
 
 
 def _nothing(_path: str, _limit: int) -> bytes:
-    raise Unfit("a file", "none where this is written")
+    raise AssertionError  # nothing in it names a file

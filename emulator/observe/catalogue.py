@@ -10,7 +10,8 @@ from itertools import product
 import msgspec
 
 from emulator.core.refusal import Refusal
-from emulator.observe import process
+from emulator.observe import catalogue_imdsv2, process
+from emulator.observe.catalogue_imdsv2 import Migration
 from emulator.observe.exposition import Buckets, Family, Series
 from emulator.observe.metrics import (
     BOUNDS_US,
@@ -125,6 +126,12 @@ FAMILIES = (
         "imds_vm_sessionless_requests_total", "counter", ("namespace", "vm"), "Its IMDSv1 calls."
     ),
     Family(
+        "imds_vm_spared_requests_total",
+        "counter",
+        ("namespace", "vm"),
+        "Its requests that are only observed: refused if session tokens were required.",
+    ),
+    Family(
         "imds_vm_session_tokens_total",
         "counter",
         ("namespace", "vm"),
@@ -136,6 +143,7 @@ FAMILIES = (
         ("namespace", "vm", "outcome"),
         "Tokens that it asked for, of every kind.",
     ),
+    *catalogue_imdsv2.FAMILIES,
     Family(
         "imds_reloads_total",
         "counter",
@@ -212,6 +220,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     limit_hits: Mapping[str, int]
     malformed: Mapping[str, int]
     audited: Mapping[str, int]
+    migration: Migration = Migration()
 
 
 def series(metrics: Metrics, state: State) -> Iterator[tuple[Family, Series]]:
@@ -256,6 +265,7 @@ def _few(metrics: Metrics, state: State) -> dict[str, Series]:
         **_requests(metrics),
         **_sessions(metrics),
         **_tokens(metrics),
+        **catalogue_imdsv2.series(state.migration, metrics.vms),
     }
 
 
@@ -337,6 +347,7 @@ _MANY: Mapping[str, Callable[[_Vms], Series]] = {
     "imds_vm_ssrf_indications_total": lambda vms: {name: _indications(vm) for name, vm in vms},
     "imds_vm_session_requests_total": lambda vms: {name: vm.given for name, vm in vms},
     "imds_vm_sessionless_requests_total": lambda vms: {name: vm.sessionless for name, vm in vms},
+    "imds_vm_spared_requests_total": lambda vms: {name: vm.spared for name, vm in vms},
     "imds_vm_session_tokens_total": lambda vms: {name: vm.sessions for name, vm in vms},
     "imds_vm_token_issuances_total": lambda vms: {
         (*name, ended): count for name, vm in vms for ended, count in vm.tokens.items()

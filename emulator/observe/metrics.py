@@ -69,13 +69,16 @@ class Kind:
 class Vm:
     """What one machine asked for: requests by status class, tokens by outcome, and the like."""
 
-    __slots__ = ("given", "refusals", "sessionless", "sessions", "statuses", "tokens")
+    __slots__ = (
+        *("given", "refusals", "sessionless", "sessions", "spared", "statuses", "tokens"),
+    )
 
     def __init__(self) -> None:
         """Start with nothing."""
         self.statuses = [0] * 6
         self.sessionless = 0
         self.given = 0
+        self.spared = 0
         self.sessions = 0
         self.tokens = dict.fromkeys(OUTCOMES, 0)
         # Of most machines there are none.
@@ -179,6 +182,7 @@ class Metrics:
                 vm.given += reason in _ANSWERED
             else:
                 vm.sessionless += reason in _ANSWERED
+                vm.spared += bool(seen.spared)
         if token:
             vm.tokens[outcome(status, reason)] += 1
         if seen.lifetime:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from emulator.core.policy import DOCUMENTS, Document
+from emulator.observe.boots import PATIENCE, SILENCE
 from emulator.observe.catalogue import FAMILIES
 from emulator.observe.exposition import Family
 from emulator.observe.metrics import BOUNDS_US, LATELY, LIFETIMES, MOST_VMS
@@ -88,6 +89,16 @@ comes nearer than that is nobody's plan.
 `reason` of a malformed request is `not-http` (a start line, a header or lengths that HTTP/1 does
 not allow), `head-too-long`, `body-too-long`, `slow-head` or `slow-body`. It has no machine, and no
 line in the audit log: nothing of it is known.
+
+A boot begins with a machine's first request, or the first after {SILENCE / 60:g} minutes without
+one; requests for `/healthz` are none. It is completed once it has got data: a document with 2xx,
+no listing, no session token. It is stalled if it got none for {PATIENCE / 60:g} minutes after a
+first refusal; `cause` is `session` (a session token was missing or bad), `token` (its PUT had no
+good answer) or `other`; what is not there, or has another method, is no refusal here. Where
+session tokens are the cause, data of a dialect that takes none does not count: a boot may be both
+completed and stalled. A single refusal of a machine that has had its data before is somebody's
+command, not a boot. A machine that restarts within {SILENCE / 60:g} minutes of its last request
+shows no new boot, and one that never asks shows none.
 
 `signal` of an SSRF indication is `forwarded` (X-Forwarded-For where it is forbidden),
 `header-missing` (without the header that a dialect demands), `foreign-host` (asked for by a name

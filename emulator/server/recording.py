@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from emulator.model.config import ServeConfig
 from emulator.observe.metrics import Metrics
-from emulator.observe.observation import Batch, Observer
+from emulator.observe.observation import Batch, BatchObserver, Observation, Observer
 from emulator.ports import Ports
 
 if TYPE_CHECKING:
     from emulator.observe.audit import Audit
+    from emulator.observe.boots import Boots
 
 _LAST_LINES = 2.0
 """Seconds that the last lines may take to be written."""
@@ -24,25 +25,36 @@ class Recording:
     def __init__(self, config: ServeConfig, ports: Ports) -> None:
         """Begin as ``config`` has it; raise ``ConfigError`` or ``StartError``."""
         self.metrics = Metrics(ports=ports)
+        self._ports = ports
+        self._boots: Boots | None = None
         self._batch: Batch | None = None
         self._writer = None
         self._audit: Audit | None = None
-        self._wall = ports.wall
         counting = [self.metrics] if config.operator != "off" else []
+        together: list[BatchObserver] = [self._boot] if counting or config.imdsv2 else []
         if config.audit:
             from emulator.observe import audit, sink  # noqa: PLC0415  where nothing is written
 
             place = sink.place(config.audit, config.audit_bytes, config.audit_files)
             self._writer = sink.Writer(place, partial(audit.lost, ports.wall))
             self._audit = audit.Audit(self._writer)
-            self._batch = Batch(counting, [self._audit])
-        elif counting:
-            self._batch = Batch(counting, [])
+            together.append(self._audit)
+        if together:
+            self._batch = Batch(counting, together)
 
     @property
     def observers(self) -> tuple[Observer, ...]:
         """Whom the hub tells."""
         return (self._batch,) if self._batch is not None else ()
+
+    @property
+    def boots(self) -> Boots:
+        """What became of machines' boots."""
+        if self._boots is None:
+            from emulator.observe.boots import Boots  # noqa: PLC0415  not before anybody asks
+
+            self._boots = Boots(self._ports)
+        return self._boots
 
     @property
     def audited(self) -> Mapping[str, int]:
@@ -52,10 +64,13 @@ class Recording:
             return {}
         return {"written": writer.written, "dropped": writer.dropped}
 
+    def _boot(self, seen: Sequence[Observation]) -> None:
+        self.boots(seen)
+
     def event(self, action: str, message: str, own: Mapping[str, object]) -> None:
         """Have the audit log tell of a change that was no request."""
         if self._audit is not None:
-            self._audit.event(self._wall(), action, message, own)
+            self._audit.event(self._ports.wall(), action, message, own)
 
     def flush(self) -> None:
         """Count what was answered until now."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 from emulator import __version__
 from emulator.core.message import Reply
+from emulator.migration.modes import MODES, mode_of
+from emulator.model.instance import Instance
 from emulator.observe.catalogue import State, series
+from emulator.observe.catalogue_imdsv2 import Migration
 from emulator.observe.exposition import TYPE, pieces
 from emulator.server.doors import Doors
 from emulator.server.hub import Hub
@@ -15,6 +19,9 @@ from emulator.server.operator import Readiness
 from emulator.server.recording import Recording
 from emulator.server.reload import Reloader
 
+# Machines that are looked at without a pause: half a millisecond.
+_TURN = 500
+
 
 async def page(
     recording: Recording, hub: Hub, doors: Doors, reloader: Reloader, readiness: Readiness
@@ -22,10 +29,14 @@ async def page(
     """Answer ``/metrics``, in many turns where there are many machines: guests are not to wait."""
     recording.flush()
     instances = [machine.instance for machine in hub.fleet.machines]
+    vms = [(instance.namespace, instance.name) for instance in instances]
+    boots = recording.boots
+    boots.check()
+    boots.forget_all_but(set(vms))
     state = State(
         version=__version__,
         ready=readiness.ready,
-        vms=[(instance.namespace, instance.name) for instance in instances],
+        vms=vms,
         reloads=reloader.taken,
         failed_reloads=reloader.failed,
         reload_successful=not reloader.problem,
@@ -35,9 +46,24 @@ async def page(
         limit_hits=hub.hits,
         malformed={reason: hub.malformed[reason] for reason in MALFORMED},
         audited=recording.audited,
+        migration=Migration(
+            modes=await _modes(instances),
+            completed=boots.completed,
+            stalls=boots.stalls,
+            stalled=boots.stalled,
+        ),
     )
     written = []
     for piece in pieces(series(recording.metrics, state)):
         written.append(piece)
         await asyncio.sleep(0)
     return Reply(200, b"".join(written), TYPE)
+
+
+async def _modes(instances: list[Instance]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for number, instance in enumerate(instances):
+        found[mode_of(instance)] += 1
+        if number % _TURN == _TURN - 1:
+            await asyncio.sleep(0)
+    return {mode: found[mode] for mode in MODES}

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from emulator.core.policy import DOCUMENTS
 from emulator.observe.catalogue import FAMILIES, State, series
+from emulator.observe.catalogue_imdsv2 import Migration
 from emulator.observe.exposition import Buckets, pieces, text
 from emulator.observe.metrics import LATELY, OTHERS, Metrics
 from emulator.observe.observation import Observation
@@ -51,6 +52,7 @@ STATE = State(
     limit_hits={"waiting": 5},
     malformed={"not-http": 6},
     audited={"written": 7, "dropped": 1},
+    migration=Migration(modes={"off": 2}),
 )
 
 
@@ -338,7 +340,7 @@ def test_what_a_thousand_machines_have_is_written_in_small_pieces() -> None:
     written = b"".join(found).decode()
     whole = page(metrics, replace(STATE, vms=names))
     assert written.partition("\nprocess_")[0] == whole.partition("\nprocess_")[0]
-    assert written.count('vm="web-999"') == 10
+    assert written.count('vm="web-999"') == 12
     assert max(piece.count(b"\n") for piece in found) < 250
     assert len(found) > 40
 

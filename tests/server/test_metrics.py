@@ -260,3 +260,20 @@ def test_prometheus_finds_what_happened(serving: Serving, tmp_path: Path) -> Non
         until(lambda: value('up{job="imds"}') == 1)
         assert {query: value(query) for query in QUERIES} == QUERIES
         assert value("process_resident_memory_bytes > 1e7")
+
+
+def test_modes_boots_and_whom_is_spared_show(tmp_path: Path) -> None:
+    for name, tokens in (("kept", "required"), ("old", "observe")):
+        described = f"name: {name}\nnamespace: shop\ndialects: {{ec2: {{tokens: {tokens}}}}}\n"
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "vm.yaml").write_text(described)
+        with Serving(tmp_path / name, str(tmp_path / name / "vm.yaml")) as server:
+            assert server.metric('imds_boots_total{outcome="completed"}') == 0
+            ask(server, "/latest/meta-data/instance-id")
+            spared = int(tokens == "observe")
+            assert server.metric('imds_boots_total{outcome="completed"}') == spared
+            assert server.metric(f'imds_vms_by_imdsv2_mode{{mode="{tokens}"}}') == 1
+            vm = f'{{namespace="shop",vm="{name}"}}'
+            assert server.metric(f"imds_vm_spared_requests_total{vm}") == spared
+            assert server.metric(f"imds_vm_boot_stalled{vm}") == 0
+            assert server.metric('imds_boot_stalls_total{cause="session"}') == 0
