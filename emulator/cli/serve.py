@@ -112,7 +112,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--imdsv2",
         default="",
         metavar="FILE",
-        help="what the fleet is held to about session tokens: mode and exceptions",
+        help="what the fleet is held to about session tokens: mode, exceptions, canary",
     )
 
 

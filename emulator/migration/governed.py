@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 import msgspec
 
 from emulator.errors import ConfigError
-from emulator.migration.modes import MODES, Mode, held_to, mode_of
+from emulator.migration.canary import chosen
+from emulator.migration.modes import MODES, held_to, mode_of
 from emulator.migration.policy import FleetPolicy, read
 from emulator.model.instance import Instance
 from emulator.ports import Ports
@@ -19,6 +20,9 @@ from emulator.sources.files import Files, State, state
 _log = logging.getLogger("imds")
 
 _NAMED = 20
+_WEAKER = frozenset({"optional", "observe"})
+
+Name = tuple[str, str]
 
 
 class Source(Protocol):
@@ -45,7 +49,8 @@ class Governed:
     """Gives the instances of another source as the policy in a file has them.
 
     A broken new version of the file leaves the last good one in force; ``problem`` says so.
-    ``changes`` are those that nobody has been told of yet.
+    ``changes`` are those that nobody has been told of yet. Of ``percent`` of the machines that no
+    exception is for, session tokens are required; ``members`` are these by name.
     """
 
     def __init__(self, path: str, source: Source, ports: Ports) -> None:
@@ -60,9 +65,13 @@ class Governed:
         self._given: object = None
         self._loaded: object = None
         self._instances: list[Instance] = []
-        self._modes: dict[tuple[str, str], str] = {}
+        self._modes: dict[Name, str] = {}
         self._told: object = None
         self._withheld = 0
+        self.percent = 0
+        # What is in force with the last load: the percentage, and whom it holds by name.
+        self.loaded_percent = 0
+        self.members: frozenset[Name] = frozenset()
 
     def fingerprint(self) -> object:
         """Give a value that differs when ``load`` would; looks at the policy's file."""
@@ -77,8 +86,7 @@ class Governed:
         # Where only the policy has changed, nothing need be read again.
         if not changed or self._loaded != self._given:
             self._load(changed=changed)
-        now = self._ports.wall()
-        held = [held_to(one, self._mode(one, now)) for one in self._instances]
+        held = self._held(self.percent)
         modes = {(one.namespace, one.name): mode_of(one) for one in held}
         if changed:
             self._note(modes)
@@ -97,14 +105,33 @@ class Governed:
         else:
             self._loaded = self._given
 
-    def _mode(self, instance: Instance, now: float) -> Mode:
-        exempt = self.policy.exempting(instance, now)
-        return exempt.mode if exempt is not None else self.policy.mode
+    @property
+    def names(self) -> Collection[Name]:
+        """All machines by name."""
+        return self._modes.keys()
+
+    def _held(self, percent: int) -> list[Instance]:
+        """Give the instances as the policy has them; of ``percent`` tokens are required."""
+        policy, now = self.policy, self._ports.wall()
+        held = []
+        open_to: dict[str, int] = {}
+        for number, one in enumerate(self._instances):
+            exempt = policy.exempting(one, now)
+            held.append(held_to(one, exempt.mode if exempt is not None else policy.mode))
+            if exempt is None and mode_of(held[-1]) in _WEAKER:
+                open_to[one.uuid] = number
+        salt = policy.canary.salt if policy.canary is not None else ""
+        canary = [open_to[uuid] for uuid in chosen(salt, percent, open_to)] if percent else []
+        for number in canary:
+            held[number] = held_to(self._instances[number], "required")
+        self.members = frozenset((held[n].namespace, held[n].name) for n in canary)
+        self.loaded_percent = percent
+        return held
 
     def _force(self) -> object:
         """Give a value that differs when the policy would hold machines to something else."""
         now = self._ports.wall()
-        return self.policy, tuple(one.ended(now) for one in self.policy.exceptions)
+        return self.policy, self.percent, tuple(one.ended(now) for one in self.policy.exceptions)
 
     def _read(self) -> FleetPolicy:
         files = Files(self._ports)
@@ -124,7 +151,7 @@ class Governed:
         else:
             self.problem = ""
 
-    def _note(self, modes: dict[tuple[str, str], str]) -> None:
+    def _note(self, modes: dict[Name, str]) -> None:
         before = self._modes
         changed = sorted(name for name, mode in modes.items() if before.get(name, mode) != mode)
         counts = Counter(modes.values())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Annotated
 
 from msgspec import Meta
 
 from emulator.errors import ConfigError
+from emulator.migration.canary import CanaryPolicy
 from emulator.migration.modes import Mode
 from emulator.model.decode import BROKEN, Decoder, Outside, type_info
 from emulator.model.document import quoted
@@ -52,6 +54,10 @@ class FleetPolicy(Value, frozen=True):
         tuple[Exempt, ...],
         Meta(max_length=1000, description="The first that fits a machine counts."),
     ] = ()
+    canary: Annotated[
+        CanaryPolicy | None,
+        Meta(description="How session tokens are required of a part of the fleet, and of more."),
+    ] = None
 
     def exempting(self, instance: Instance, now: float) -> Exempt | None:
         """Give the exception that counts for ``instance`` at the time ``now``."""
@@ -68,14 +74,24 @@ def read(path: str, files: Files) -> FleetPolicy:
     decoder = Decoder(Outside(read=_nothing, locate=str), {})
     found = decoder.decode(root, type_info(FleetPolicy), "")
     if isinstance(found, FleetPolicy):
-        for number, one in enumerate(found.exceptions):
-            if one.until and not _is_day(one.until):
-                node = decoder.places[f"exceptions[{number}].until"]
-                decoder.refuse(node, quoted(one.until), _DAY)
+        for field, wrong, allowed in _mistakes(found):
+            decoder.refuse(decoder.places[field], wrong, allowed)
     if decoder.problems or found is BROKEN:
         raise ConfigError(*sorted(decoder.problems, key=lambda problem: problem.line))
     policy: FleetPolicy = found
     return policy
+
+
+def _mistakes(policy: FleetPolicy) -> Iterator[tuple[str, str, str]]:
+    """Give what fields say that they cannot, where it is, and what they may say."""
+    for number, one in enumerate(policy.exceptions):
+        if one.until and not _is_day(one.until):
+            yield f"exceptions[{number}].until", quoted(one.until), _DAY
+    canary = policy.canary
+    if canary is not None and policy.mode == "required":
+        yield "canary", "a canary of what all are held to", "mode optional or observe with it"
+    if canary is not None and sorted(set(canary.steps)) != list(canary.steps):
+        yield "canary.steps", ", ".join(map(str, canary.steps)), "each more than the one before"
 
 
 def _is_day(given: str) -> bool:

@@ -107,6 +107,10 @@ class Boots:
         for name, boot in list(self._refused.items()):
             self._judge(name, boot, now)
 
+    def pending(self, among: Collection[Name]) -> bool:
+        """Say whether a machine was refused for its session, and is not stalled yet."""
+        return any(boot.cause != "other" and name in among for name, boot in self._refused.items())
+
     def proven(self, among: Iterable[Name]) -> int:
         """Say how many machines got data with a session token."""
         return sum(name in self._boots and self._boots[name].proven for name in among)

@@ -35,18 +35,35 @@ FAMILIES = (
         ("namespace", "vm"),
         "1 from when its boot was stalled until it gets data.",
     ),
+    Family(
+        "imds_imdsv2_canary_percent",
+        "gauge",
+        (),
+        "Part of the machines of which the canary requires session tokens; 0 after a fallback.",
+    ),
+    Family(
+        "imds_imdsv2_canary_fallbacks_total",
+        "counter",
+        (),
+        "How often the canary was given up because boots were stalled.",
+    ),
 )
 
 CAUSES = ("session", "token", "other")
 
 
 class Migration(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a fleet has come; ``stalled`` are namespaces and names of machines."""
+    """How far a fleet has come; ``stalled`` are namespaces and names of machines.
+
+    ``canary`` is its percentage, None if there is no canary.
+    """
 
     modes: Mapping[str, int] = {}
     completed: int = 0
     stalls: Mapping[str, int] = {}
     stalled: Collection[tuple[str, str]] = ()
+    canary: int | None = None
+    fallbacks: int = 0
 
 
 def series(migration: Migration, vms: Collection[tuple[str, str]]) -> dict[str, Series]:
@@ -58,6 +75,9 @@ def series(migration: Migration, vms: Collection[tuple[str, str]]) -> dict[str, 
     if stalled - alone.keys():
         alone[OTHERS] = 1
     stalls = migration.stalls
+    canary: dict[tuple[str, ...], float] = (
+        {} if migration.canary is None else {(): migration.canary}
+    )
     return {
         "imds_vms_by_imdsv2_mode": {(mode,): count for mode, count in migration.modes.items()},
         "imds_boots_total": {
@@ -66,4 +86,6 @@ def series(migration: Migration, vms: Collection[tuple[str, str]]) -> dict[str, 
         },
         "imds_boot_stalls_total": {(cause,): stalls.get(cause, 0) for cause in CAUSES},
         "imds_vm_boot_stalled": alone,
+        "imds_imdsv2_canary_percent": canary,
+        "imds_imdsv2_canary_fallbacks_total": dict.fromkeys(canary, migration.fallbacks),
     }

@@ -83,7 +83,7 @@ class Server:
             processes=config.allow_credential_process,
             told=metrics,
         )
-        self._migration = self._migrating(source)
+        self._migration = self._migrating(source, state)
         if self._migration is not None:
             source = self._migration.source
         where = str(Path(config.podinfo or config.instances).absolute())
@@ -97,6 +97,8 @@ class Server:
         anyone = self._backing.renderer.anyone()
         observers = self._recording.observers
         self.hub = Hub(self._reloader.first(), ports, observers, anyone, config.limits)
+        if self._migration is not None:
+            self._migration.adopt()
         self.hub.hosts = Hosts((*HOSTS, *map(_host, config.hosts)))
         self.doors = Doors(self.hub, config.limits)
         self.operator: Listener | None = None
@@ -170,11 +172,13 @@ class Server:
             # What was signed is signed anew, and what can be attested may be another.
             self._reloader.forget()
         self._readiness.set("identity", self._signer.problem)
+        if self._migration is not None:
+            await self._migration.tick()
         fleet = await asyncio.to_thread(self._reloader.again, self.hub.fleet)
         if fleet is not None:
             self.hub.take(fleet)
         if self._migration is not None:
-            self._migration.settle(self._readiness)
+            self._migration.settle(self._readiness, taken=fleet is not None)
         self._readiness.set("descriptions", self._reloader.problem)
         self._readiness.set("sockets", self.doors.follow_fleet())
 
@@ -233,12 +237,12 @@ class Server:
             # So that who follows a token's `iss` finds discovery there.
             self._tokens.issue_as(self.operator.url)
 
-    def _migrating(self, source: Source) -> Migration | None:
+    def _migrating(self, source: Source, state: State) -> Migration | None:
         if not self._config.imdsv2:
             return None
         from emulator.server.imdsv2 import Migration  # noqa: PLC0415  few fleets are moved
 
-        return Migration(self._config.imdsv2, source, self._recording, self._ports)
+        return Migration(self._config.imdsv2, source, self._recording, state, self._ports)
 
     def _guests(self) -> Reply:
         from emulator.server import guests  # noqa: PLC0415  few operators ask

@@ -20,11 +20,17 @@ _LAST_LINES = 2.0
 
 
 class Recording:
-    """The observers of a server; ``metrics`` are scraped, if there is an operator to do so."""
+    """The observers of a server; ``metrics`` are scraped, if there is an operator to do so.
+
+    Of how many per cent of the machines a ``canary`` requires session tokens, None if there is
+    none, and how many ``fallbacks`` it had, is told by whoever has it.
+    """
 
     def __init__(self, config: ServeConfig, ports: Ports) -> None:
         """Begin as ``config`` has it; raise ``ConfigError`` or ``StartError``."""
         self.metrics = Metrics(ports=ports)
+        self.canary: int | None = None
+        self.fallbacks = 0
         self._ports = ports
         self._boots: Boots | None = None
         self._batch: Batch | None = None

@@ -51,6 +51,8 @@ async def page(
             completed=boots.completed,
             stalls=boots.stalls,
             stalled=boots.stalled,
+            canary=recording.canary,
+            fallbacks=recording.fallbacks,
         ),
     )
     written = []

@@ -52,7 +52,7 @@ STATE = State(
     limit_hits={"waiting": 5},
     malformed={"not-http": 6},
     audited={"written": 7, "dropped": 1},
-    migration=Migration(modes={"off": 2}),
+    migration=Migration(modes={"off": 2}, canary=5, fallbacks=1),
 )
 
 

@@ -55,6 +55,27 @@ def test_a_policy_is_followed_while_the_server_runs(tmp_path: Path, policy: Path
     )
 
 
+def test_a_canary_is_raised_and_told(tmp_path: Path, policy: Path) -> None:
+    policy.write_text("mode: observe\ncanary: {steps: [50, 100], hold_seconds: 1, boots: 0}\n")
+    with Serving(tmp_path, str(tmp_path / "vm.yaml"), "--imdsv2", str(policy)) as server:
+        until(lambda: server.get(ID).status_code == 401)
+        assert server.metric("imds_imdsv2_canary_percent") == 100
+        assert server.metric("imds_imdsv2_canary_fallbacks_total") == 0
+        assert server.metric('imds_vms_by_imdsv2_mode{mode="required"}') == 1
+        replaced(policy, "mode: observe\n")
+        until(lambda: server.get(ID).status_code == 200)
+        assert server.stop() == 0
+    raised = [
+        (line["imds.canary_percent_before"], line["imds.canary_percent"])
+        for line in map(json.loads, server.log.read_text().splitlines())
+        if line["event.action"] == "imdsv2-canary-raise"
+    ]
+    # Of one machine a half is none.
+    assert raised == [(0, 50), (50, 100)]
+    kept = json.loads((tmp_path / "state/imdsv2/canary.json").read_text())
+    assert (kept["percent"], kept["fallen"]) == (100, False)
+
+
 def test_a_broken_policy_stops_the_start(
     tmp_path: Path, policy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
