@@ -89,6 +89,26 @@ def test_fuzz() -> None:
     assert re.fullmatch(rf"memory: {VALUE} MiB after a tenth, [-+]{VALUE} MiB since", lines[2])
 
 
+def test_soak() -> None:
+    """A little of it, which ends with 1 for any request that fails or line that is unexpected."""
+    size = ("--minutes", "0.15", "--row", "3", "--capacity", "2", "--growth", "64")
+    lines = printed("soak", *size)
+    rows = [line for line in lines if re.fullmatch(rf" *{VALUE}(  +{VALUE}){{8}}", line)]
+    assert len(rows) >= 3
+    assert re.fullmatch(
+        rf"that is {VALUE} MiB; errors: 0; exit status 0", lines[-1].replace("+", "")
+    )
+
+
+def test_reliability() -> None:
+    size = ("--kills", "1", "--idle", "50", "--rounds", "1", "--seconds", "0.1")
+    lines = printed("reliability", *size)
+    row(lines, "sockets held, again at once", VALUE, VALUE, VALUE, VALUE, SPREAD)
+    row(lines, "sockets lost, again after 1 s", VALUE, VALUE, VALUE, VALUE, SPREAD)
+    row(lines, "50", VALUE, "50", SPREAD, SPREAD)
+    row(lines, "slow readers", *[SPREAD] * 4, VALUE)
+
+
 @pytest.mark.client
 @pytest.mark.namespace
 def test_crawl() -> None:

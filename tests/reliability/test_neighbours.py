@@ -18,7 +18,7 @@ from tests.server.process import Serving, until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SECONDS = 1.0
+SECONDS = 0.6
 # Half of the answers take 0.3 ms, and took 10 ms under attack before machines took turns.
 SLACK = 4.0
 
