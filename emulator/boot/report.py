@@ -11,7 +11,10 @@ _MOST_REQUESTS = 200
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A request; ``at`` is seconds after QEMU's start, ``milliseconds`` the server's time."""
+    """A request; ``at`` is seconds after QEMU's start, ``milliseconds`` the server's time.
+
+    ``session`` is ``given`` or ``absent`` where session tokens are taken.
+    """
 
     at: float
     dialect: str
@@ -22,6 +25,7 @@ class Asked(msgspec.Struct, frozen=True):
     bytes: int
     milliseconds: float
     user_agent: str
+    session: str
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +71,7 @@ def asked(requests: list[Request], started: float) -> list[Asked]:
             bytes=request.bytes,
             milliseconds=request.duration_us / 1000,
             user_agent=request.user_agent,
+            session=request.session,
         )
         for request in requests
     ]

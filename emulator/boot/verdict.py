@@ -47,6 +47,7 @@ class Request(msgspec.Struct, frozen=True):
     bytes: int = 0
     duration_us: int = 0
     user_agent: str = ""
+    session: str = ""
 
 
 def request(line: Line) -> Request:
@@ -61,6 +62,7 @@ def request(line: Line) -> Request:
         bytes=line.bytes,
         duration_us=line.duration // 1000,
         user_agent=line.user_agent,
+        session=line.session,
     )
 
 

@@ -4,33 +4,38 @@ from __future__ import annotations
 
 import argparse
 import csv
-import gzip
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import PurePath
 
 import msgspec
 
 from emulator.cli import USAGE_ERROR
-from emulator.observe.audit import Line, read
-from emulator.observe.callers import Caller, Finding, find
+from emulator.errors import StartError
+from emulator.observe import evidence
+from emulator.observe.callers import Caller, Finding, together
 
+BREAKS = 1
 NO_EVIDENCE = 3
-_CONFIGURATION = b'"event.category":["configuration"]'
 _FORMATS = ("table", "json", "csv")
+_VERDICTS = {0: "passes", BREAKS: "would break", NO_EVIDENCE: "no evidence"}
+_COLUMNS = ("namespace", "vm", "user_agent", "requests", "refused", "first", "last")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     parser.epilog = (
-        "It reads audit logs (serve --audit). Exit codes: 0 nobody would be refused; "
-        "1 somebody would; 2 wrong input; 3 there is no request that tells, in any log or, with "
-        "--each, in one"
+        "Exit codes: 0 nobody would be refused; 1 somebody would; 2 wrong input; 3 there is no "
+        "request that tells, in any place or, with --each, in one"
     )
     parser.add_argument(
-        "logs", nargs="+", metavar="LOG", help="audit logs, also gzipped; a folder: all in it"
+        "places",
+        nargs="+",
+        metavar="PLACE",
+        help="audit logs (serve --audit), also gzipped, and reports of boots (boot --json); a "
+        "folder: all in it; a server's operator: its URL, or unix:PATH",
     )
     parser.add_argument("--format", default="table", choices=_FORMATS, help="default: table")
     parser.add_argument(
@@ -38,62 +43,75 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=_moment,
         default=0.0,
         metavar="TIME",
-        help="from then on, such as 2026-11-01",
+        help="from then on, such as 2026-11-01; of a server, clients that asked since",
     )
     parser.add_argument(
         "--each",
         action="store_true",
-        help="a verdict for each log: for a pipeline that boots each image with a log of its own",
+        help="a verdict for each place: for a pipeline that boots each image with a log of its "
+        "own; what was refused for want of a token breaks it too",
+    )
+    parser.add_argument(
+        "--allow-no-evidence",
+        action="store_true",
+        help="exit with 0 where there is no request that tells",
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """Print what was found; give the exit code of ``configure``."""
-    files: list[Path] = []
-    for given in map(Path, options.logs):
-        files += sorted(given.iterdir()) if given.is_dir() else [given]
+    places = [place for given in options.places for place in evidence.places(given)]
     try:
-        if options.each:
-            return _each(files, options.since)
-        found = find((line for file in files for line in _lines(file)), options.since)
+        found = {place: evidence.finding(place, options.since) for place in places}
     except OSError as error:
-        print(f"imds-emulator report: {error.filename}: {error.strerror}", file=sys.stderr)
+        name = error.filename or ", ".join(options.places)
+        print(f"imds-emulator report: {name}: {error.strerror or error}", file=sys.stderr)
         return USAGE_ERROR
-    _print(found, options.format)
-    if found.unread:
-        print(f"{found.unread} lines were none of an audit log", file=sys.stderr)
-    return _status(found)
+    except StartError as error:
+        print(f"imds-emulator report: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    if options.each:
+        codes = _each(found, options.format)
+    else:
+        whole = together(found.values())
+        _print(whole, options.format)
+        codes = [_status(whole.callers, whole)]
+    unread = sum(one.unread for one in found.values())
+    if unread:
+        print(f"{unread} lines were none of an audit log", file=sys.stderr)
+    if options.allow_no_evidence:
+        codes = [code for code in codes if code != NO_EVIDENCE]
+    # What would break is worse than what nobody knows.
+    return BREAKS if BREAKS in codes else max(codes, default=0)
 
 
-def _each(files: list[Path], since: float) -> int:
-    worst = 0
-    for file in files:
-        found = find(_lines(file), since)
-        status = _status(found)
-        worst = max(worst, status)
-        words = {0: "passes", 1: "would break", NO_EVIDENCE: "no evidence"}
-        print(f"{file.name}: {words[status]}")
-        for caller in found.callers:
-            print(f"  {caller.user_agent or '-'}: {next(iter(caller.paths))}: {caller.advice}")
-    return worst
+def _each(found: dict[str, Finding], form: str) -> list[int]:
+    codes = []
+    documents: list[object] = []
+    rows: list[list[object]] = [["place", "verdict", *_COLUMNS, "path", "advice"]]
+    for place, finding in found.items():
+        offenders = [*finding.callers, *finding.refused]
+        code = _status(offenders, finding)
+        codes.append(code)
+        name = place if evidence.is_server(place) else PurePath(place).name
+        verdict = _VERDICTS[code]
+        documents.append({"place": name, "verdict": verdict, "callers": offenders})
+        rows += [[name, verdict, *_row(caller)] for caller in offenders] or [[name, verdict]]
+        if form == "table":
+            print(f"{name}: {verdict}")
+            for caller in offenders:
+                print(f"  {caller.user_agent or '-'}: {next(iter(caller.paths))}: {caller.advice}")
+    if form == "json":
+        print(json.dumps(msgspec.to_builtins(documents), indent=2))
+    elif form == "csv":
+        csv.writer(sys.stdout).writerows(rows)
+    return codes
 
 
-def _status(found: Finding) -> int:
-    if found.callers:
-        return 1
+def _status(offenders: Iterable[Caller], found: Finding) -> int:
+    if any(offenders):
+        return BREAKS
     return 0 if found.machines else NO_EVIDENCE
-
-
-def _lines(file: Path) -> Iterator[Line | None]:
-    """Give the accesses in ``file``, None for what is no line of an audit log."""
-    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
-        try:
-            for text in lines:
-                line = read(text)
-                if line is not None or _CONFIGURATION not in text:
-                    yield line
-        except (EOFError, gzip.BadGzipFile):
-            yield None
 
 
 def _print(found: Finding, form: str) -> None:
@@ -101,13 +119,15 @@ def _print(found: Finding, form: str) -> None:
         print(json.dumps(msgspec.to_builtins(found), indent=2))
     elif form == "csv":
         rows = csv.writer(sys.stdout)
-        names = ("namespace", "vm", "user_agent", "requests", "first", "last", "path", "advice")
-        rows.writerow(names)
-        for caller in found.callers:
-            row = [getattr(caller, name) for name in names[:6]]
-            rows.writerow([*row, next(iter(caller.paths)), caller.advice])
+        rows.writerow((*_COLUMNS, "path", "advice"))
+        rows.writerows(map(_row, found.callers))
     else:
         _table(found)
+
+
+def _row(caller: Caller) -> list[object]:
+    values = [getattr(caller, name) for name in _COLUMNS]
+    return [*values, next(iter(caller.paths)), caller.advice]
 
 
 def _table(found: Finding) -> None:
@@ -115,18 +135,22 @@ def _table(found: Finding) -> None:
     print(f"{breaking} of {len(found.machines)} VMs would be refused something")
     for caller in found.callers:
         print(f"{caller.namespace}/{caller.vm}  {caller.user_agent or '(no user agent)'}")
-        print(f"  {_counted(caller)}, last at {caller.last}")
-        print(f"  {_paths(caller)}")
-        print(f"  {caller.advice}" + (f" ({caller.source})" if caller.source else ""))
+        print(f"  {_counted(caller.requests)}, last at {caller.last}")
+        _paths_and_advice(caller)
+    for caller in found.refused:
+        print(f"{caller.namespace}/{caller.vm}  {caller.user_agent or '(no user agent)'}")
+        print(f"  is refused already: {_counted(caller.refused)}, last at {caller.last}")
+        _paths_and_advice(caller)
 
 
-def _counted(caller: Caller) -> str:
-    return "1 request" if caller.requests == 1 else f"{caller.requests} requests"
-
-
-def _paths(caller: Caller) -> str:
+def _paths_and_advice(caller: Caller) -> None:
     first, *others = caller.paths
-    return f"{first} and {len(others)} more" if others else first
+    print(f"  {first} and {len(others)} more" if others else f"  {first}")
+    print(f"  {caller.advice}" + (f" ({caller.source})" if caller.source else ""))
+
+
+def _counted(requests: int) -> str:
+    return "1 request" if requests == 1 else f"{requests} requests"
 
 
 def _moment(text: str) -> float:

@@ -227,6 +227,7 @@ class Server:
             "/readyz": self._readiness.page,
             "/guests": self._guests,
             "/metrics": self._scraped,
+            "/imdsv2": self._sessionless,
             **self._tokens.pages(),
         }
         issuer = urlsplit(config.issuer_url).hostname
@@ -254,6 +255,13 @@ class Server:
 
         parts = (self.hub, self.doors, self._reloader, self._readiness)
         return scrape.page(self._recording, *parts)
+
+    def _sessionless(self) -> Reply:
+        from emulator.server import sessionless  # noqa: PLC0415  as above
+
+        instances = [machine.instance for machine in self.hub.fleet.machines]
+        served = {(instance.namespace, instance.name) for instance in instances}
+        return sessionless.page(self._recording, served)
 
     async def _drain(self) -> None:
         """Take nothing new, let what is under way finish for a while, end the rest."""

@@ -14,6 +14,7 @@ from emulator.ports import Ports
 if TYPE_CHECKING:
     from emulator.observe.audit import Audit
     from emulator.observe.boots import Boots
+    from emulator.observe.callers import Callers
 
 _LAST_LINES = 2.0
 """Seconds that the last lines may take to be written."""
@@ -33,6 +34,7 @@ class Recording:
         self.fallbacks = 0
         self._ports = ports
         self._boots: Boots | None = None
+        self._callers: Callers | None = None
         self._batch: Batch | None = None
         self._writer = None
         self._audit: Audit | None = None
@@ -63,6 +65,15 @@ class Recording:
         return self._boots
 
     @property
+    def callers(self) -> Callers:
+        """Who asked without a session token where those are taken."""
+        if self._callers is None:
+            from emulator.observe.callers import Callers  # noqa: PLC0415  as above
+
+            self._callers = Callers()
+        return self._callers
+
+    @property
     def audited(self) -> Mapping[str, int]:
         """How many audit lines were written, and how many were lost."""
         writer = self._writer
@@ -72,6 +83,13 @@ class Recording:
 
     def _boot(self, seen: Sequence[Observation]) -> None:
         self.boots(seen)
+        callers = self._callers
+        for one in seen:
+            if one.session == "absent" and one.vm:
+                callers = self.callers
+                callers.note(one)
+            elif callers is not None and callers.refused and one.session:
+                callers.note(one)
 
     def event(self, action: str, message: str, own: Mapping[str, object]) -> None:
         """Have the audit log tell of a change that was no request."""
