@@ -97,9 +97,19 @@ class Boots:
     def __call__(self, seen: Sequence[Observation]) -> None:
         """Note answered requests, in their order."""
         now = self._ports.monotonic()
+        boot: _Boot | None = None
+        namespace = vm = ""
         for one in seen:
-            if one.vm and one.document != "health":
-                self._note(one, now)
+            if not one.vm or one.document == "health":
+                continue
+            # Most of what is seen together is one machine's.
+            if boot is None or one.vm != vm or one.namespace != namespace:
+                namespace, vm = one.namespace, one.vm
+                boot = self._boot((namespace, vm), now)
+            boot.last = now
+            # What dialects without session tokens say of a completed boot changes nothing.
+            if not (boot.settled or (boot.completed and not one.session)):
+                self._note((namespace, vm), boot, one, now)
 
     def check(self) -> None:
         """Find boots that have been stalled by now."""
@@ -126,17 +136,17 @@ class Boots:
         """Drop machines that are not among ``served`` any more."""
         self.anew([name for name in self._boots if name not in served])
 
-    def _note(self, seen: Observation, now: float) -> None:
-        name = (seen.namespace, seen.vm)
+    def _boot(self, name: Name, now: float) -> _Boot:
+        """Give what is known of a machine that asks, in a new boot after silence."""
         boot = self._boots.get(name)
         if boot is None:
             boot = self._boots[name] = _Boot()
         elif now - boot.last >= SILENCE:
             self._judge(name, boot, now)
             boot.begin()
-        boot.last = now
-        if boot.settled:
-            return
+        return boot
+
+    def _note(self, name: Name, boot: _Boot, seen: Observation, now: float) -> None:
         if seen.status // 100 == HTTPStatus.OK // 100:
             if seen.document not in _NO_DATA and was_read(seen.method):
                 self._data(name, boot, seen.session, now)

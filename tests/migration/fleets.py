@@ -84,6 +84,12 @@ class Told(Recording):
         super().__init__(ServeConfig(operator="off", imdsv2="given"), fake.ports)
         self.events: list[tuple[str, Mapping[str, object]]] = []
         self.messages: list[str] = []
+        self.late: list[Observation] = []
+
+    def flush(self) -> None:
+        """Tell of what has been answered and not told."""
+        late, self.late = self.late, []
+        self.boots(late)
 
     def event(self, action: str, message: str, own: Mapping[str, object]) -> None:
         self.events.append((action, own))
@@ -157,8 +163,9 @@ class World:
                 self._serve(self.migration.source.load())
             self.migration.settle(self.readiness, taken=taken)
             self.most_held = max(self.most_held, len(self.held()))
-            if not self.percents or self.percents[-1] != self.percent:
-                self.percents.append(self.percent)
+            percent = self.told.canary
+            if percent is not None and self.percents[-1:] != [percent]:
+                self.percents.append(percent)
 
     def _act(self, name: str, habit: Habit) -> None:
         for every, tokens in ((habit.boots, habit.boot_tokens), (habit.polls, habit.poll_tokens)):

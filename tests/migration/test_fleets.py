@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.migration.fleets import World
+from tests.observe.test_boots import FREE, OTHER, REFUSED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +71,44 @@ def test_a_fleet_that_would_break_falls_back(
     asyncio.run(world.run(4))
     assert world.affected == before
     assert world.percent == 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_machines_did_before_is_no_proof(tmp_path: Path, seed: int) -> None:
+    """A script that asks once, and got its data while it was free to, breaks all the same."""
+    world = World(tmp_path, "mode: observe\n", seed, v1_script=300)
+    asyncio.run(world.run(3))
+    assert (world.percents, world.affected) == ([], set())
+    world.write(FIRST)
+    asyncio.run(world.run(4))
+    assert world.percents == [5, 0]
+    assert len(world.affected) <= 15
+
+
+def test_what_was_asked_before_the_canary_came_and_is_told_late_is_no_proof(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path, FIRST, 13, v1_script=300)
+    everybody = [replace(FREE, vm=name, namespace="shop") for name in world.machines.kinds]
+    world.told.late = everybody
+    asyncio.run(world.run(1 / 60))
+    assert world.percent == 5
+    # As the timer does.
+    world.told.flush()
+    refused = [replace(REFUSED, vm=name, namespace="shop") for name in world.held()]
+    world.told.boots(refused)
+    asyncio.run(world.run(3 / 60))
+    assert world.percent == 0
+
+
+def test_what_is_wrong_but_not_with_sessions_is_not_the_canary_s_doing(tmp_path: Path) -> None:
+    world = World(tmp_path, FIRST, 14, quiet=300)
+    asyncio.run(world.run(1 / 60))
+    broken = [replace(OTHER, vm=name, namespace="shop") for name in world.held()]
+    world.told.boots(broken)
+    asyncio.run(world.run(5 / 60))
+    assert len(world.told.boots.stalled) == len(broken)
+    assert world.percent == 5
 
 
 def test_the_message_names_who_was_stalled(tmp_path: Path) -> None:

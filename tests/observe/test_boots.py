@@ -180,3 +180,11 @@ def test_machines_that_are_served_no_more_are_forgotten(seen: Seen) -> None:
     assert seen.boots.proven([WEB]) == 0
     seen.boots.forget_all_but(())
     assert seen.boots.stalled == {}
+
+
+def test_machines_that_are_told_of_together_are_told_apart(seen: Seen) -> None:
+    other = replace(GIVEN, vm="web-2")
+    elsewhere = replace(REFUSED, namespace="prod")
+    seen.boots([REFUSED, other, other, REFUSED, elsewhere])
+    assert seen.after(PATIENCE) == (1, {"session": 2})
+    assert set(seen.boots.stalled) == {WEB, ("prod", "web-1")}
