@@ -10,6 +10,7 @@ import re
 import signal
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,6 +64,8 @@ class Server:
         self._ports = ports
         self._readiness = Readiness()
         self._again = asyncio.Event()
+        # Always the same one: what is read and rendered leaves free memory to each thread's own.
+        self._reading = ThreadPoolExecutor(1, "reading")
         state = State(config.state or default_directory(environ))
         self._recording = Recording(config, ports)
         metrics = self._recording.metrics
@@ -168,13 +171,14 @@ class Server:
                 self._readiness.set("watching", "")
 
     async def _take_over(self) -> None:
-        if await asyncio.to_thread(self._signer.refresh):
+        loop, reading = asyncio.get_running_loop(), self._reading
+        if await loop.run_in_executor(reading, self._signer.refresh):
             # What was signed is signed anew, and what can be attested may be another.
             self._reloader.forget()
         self._readiness.set("identity", self._signer.problem)
         if self._migration is not None:
             await self._migration.tick()
-        fleet = await asyncio.to_thread(self._reloader.again, self.hub.fleet)
+        fleet = await loop.run_in_executor(reading, self._reloader.again, self.hub.fleet)
         if fleet is not None:
             self.hub.take(fleet)
         if self._migration is not None:
