@@ -67,7 +67,7 @@ def _starters(folder: Path, *, wheel: bool) -> dict[str, Starter]:
         return reference_command("bare", address, 100)
 
     def ours(program: Sequence[str]) -> Starter:
-        return lambda address: serve_command(instance, state, address, program=program)
+        return lambda address: serve_command(instance, state, address, program=program, limits=())
 
     starters = {BARE: bare, CHECKOUT: ours(OURS)}
     if wheel:

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 
+from tests.support.process import UNLIMITED
+
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 60.0
 
@@ -136,6 +138,7 @@ def serve_command(  # noqa: PLR0913 (what is varied)
     program: Sequence[str] = OURS,
     *,
     operator: str = "127.0.0.1:0",
+    limits: Sequence[str] = UNLIMITED,
 ) -> list[str]:
     """Give the command with which ``program`` serves ``instance`` on ``address``.
 
@@ -143,7 +146,7 @@ def serve_command(  # noqa: PLR0913 (what is varied)
     """
     listen = f"{address[0]}:{address[1]}"
     options = ["--state", str(state), "--listen", listen, "--operator", operator]
-    return [*program, "serve", str(instance), *options, "--audit", log]
+    return [*program, "serve", str(instance), *options, *limits, "--audit", log]
 
 
 def reference_command(kind: str, address: Address, size: int) -> list[str]:

@@ -21,7 +21,7 @@ from bench.measure import PATIENCE, free_address, spread, started, table
 from emulator.cli.source import open_source
 from emulator.model.config import Limits, ServeConfig
 from emulator.ports import SYSTEM
-from emulator.runtime import descriptors
+from emulator.runtime.sockets import allow_descriptors
 from emulator.server.app import Server
 from tests.reliability.attack import KINDS, attacked
 from tests.reliability.guests import Guest
@@ -107,7 +107,7 @@ def _idle(connections: int) -> None:
 
 
 def _idled(folder: Path, connections: int) -> tuple[str, ...]:
-    _ = descriptors.allow(connections + 64)
+    _ = allow_descriptors(connections + 64)
     (folder / "vm.yaml").write_text("name: vm\n")
     address = free_address()
     command = [sys.executable, "-m", "bench.reliability", "--serve", str(address[1])]
@@ -148,7 +148,7 @@ def _serve(port: int, folder: Path, connections: int) -> None:
         listen=(f"127.0.0.1:{port}",),
         operator="off",
         state=str(folder / "state"),
-        limits=Limits(connections=connections, connections_of_one=connections),
+        limits=Limits(connections=connections, connections_of_vm=connections, requests_of_vm=0),
     )
 
     async def serve() -> None:

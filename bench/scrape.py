@@ -107,6 +107,7 @@ def _turns(machines: int) -> list[float]:
         waiting=0,
         connections=0,
         limit_hits={},
+        vm_limit_hits={},
         malformed={},
         audited={},
     )

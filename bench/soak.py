@@ -25,7 +25,7 @@ from statistics import linear_regression
 
 from bench.measure import ROOT
 from tests.reliability import traffic
-from tests.server.process import Serving
+from tests.server.process import UNLIMITED, Serving
 
 CLIENTS = 2
 # Until then the server fills its caches: answers, names, sessions, Python's own free lists.
@@ -170,7 +170,7 @@ def _capacity(server: Serving, seconds: float, seed: int) -> tuple[float, float]
 
 def _soak(folder: Path, options: argparse.Namespace) -> int:
     descriptions = traffic.lay_out(folder)
-    with Serving(folder, str(descriptions)) as server, _moving(folder):
+    with Serving(folder, str(descriptions), *UNLIMITED) as server, _moving(folder):
         capacity, share = _capacity(server, options.capacity, options.seed)
         rate = capacity / 2
         print(f"capacity {capacity:,.0f} requests/s of this mix, {os.cpu_count()} processors, of")

@@ -41,9 +41,8 @@ from emulator.model.config import Limits
 from emulator.ports import SYSTEM
 from emulator.render import Renderer, Templates
 from emulator.render.sealed import unsigned
-from emulator.runtime import descriptors
 from emulator.runtime.session_key import SessionKey
-from emulator.runtime.sockets import Endpoint
+from emulator.runtime.sockets import Endpoint, allow_descriptors
 from emulator.runtime.state import State
 from emulator.server.backing import backing
 from emulator.server.delegate import Front
@@ -76,7 +75,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             asyncio.run(_serve(_machine(folder), *map(int, options.serve)))
         return
-    descriptors.allow(max(options.waiters) + 64)
+    allow_descriptors(max(options.waiters) + 64)
     rows = [_row(waiters, options.rounds) for waiters in options.waiters]
     head = ("waiting guests", "KiB each", "of that connection", "first, ms", "median, ms")
     table((*head, "last, ms", "server's CPU us each"), *rows)
@@ -203,12 +202,13 @@ def _machine(folder: str) -> Machine:
 async def _serve(machine: Machine, port: int, waiters: int) -> None:
     """Serve one machine to more connections than a listener takes by itself."""
     most = waiters + 64
-    descriptors.allow(2 * most)
+    allow_descriptors(2 * most)
     limits = Limits(
         connections=most,
-        connections_of_one=most,
+        connections_of_vm=most,
         waiting=most,
-        waiting_of_one=most,
+        waiting_of_vm=most,
+        requests_of_vm=0,
         idle_seconds=600.0,
     )
     fleet = Fleet([machine], sole=True, proxies=Proxies(frozenset(), b""))

@@ -12,7 +12,7 @@ from emulator import __version__
 from emulator.cli.source import open_source
 from emulator.dialects import DOORS, switched_on
 from emulator.dialects.base import required
-from emulator.model.config import DEFAULT_LISTEN, ServeConfig
+from emulator.model.config import DEFAULT_LISTEN, Limits, ServeConfig
 from emulator.ports import SYSTEM
 from emulator.server import log
 from emulator.server.app import Server
@@ -114,6 +114,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="what the fleet is held to about session tokens: mode, exceptions, canary",
     )
+    parser.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a bound on what guests may hold or do, such as requests_of_vm=100; repeatable "
+        "(names and defaults: docs/limits.md)",
+    )
 
 
 def _configure_audit(parser: argparse.ArgumentParser) -> None:
@@ -182,11 +190,20 @@ def run(options: argparse.Namespace) -> int:
         identity_key=options.identity_key,
         allow_credential_process=options.allow_credential_process,
         imdsv2=options.imdsv2,
+        limits=_limits(options.limit),
     )
     log.configure(config.log_level)
     source = open_source(config.instances, config.podinfo)
     asyncio.run(_serve(config, source))
     return 0
+
+
+def _limits(texts: list[str]) -> Limits:
+    if not texts:
+        return _DEFAULTS.limits
+    from emulator.cli import limits  # noqa: PLC0415  few servers have others than the defaults
+
+    return limits.read(texts)
 
 
 async def _serve(config: ServeConfig, source: Source) -> None:

@@ -35,7 +35,8 @@ class Request(msgspec.Struct, frozen=True):
 
     ``path`` is normalised (``core.paths``), ``query`` raw without its question mark, ``body``
     bounded by the server, ``peer`` the address or socket path that it came from. It is ``foreign``
-    if it was sent to a name that is not the server's (``core.policy.Hosts``).
+    if it was sent to a name that is not the server's (``core.policy.Hosts``), and ``excessive`` if
+    its machine has asked for more than it may (``core.bucket``).
     """
 
     method: str
@@ -45,6 +46,7 @@ class Request(msgspec.Struct, frozen=True):
     body: bytes = b""
     peer: str = ""
     foreign: bool = False
+    excessive: bool = False
 
 
 class Reply(msgspec.Struct, frozen=True):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
+
+_PARAMETERS = 64
 
 _ABSOLUTE = re.compile("https?://([^/?#]*)", re.IGNORECASE)
 
@@ -20,6 +22,15 @@ def authority(target: str) -> str:
     """Give the host, with its port, that a target in absolute form names; empty for another."""
     absolute = _ABSOLUTE.match(target)
     return absolute[1] if absolute else ""
+
+
+def parameters(query: str) -> list[tuple[str, str]]:
+    """Give the names and values of a raw query, empty ones too.
+
+    Those of the first 64 parameters: no client has more than a few, and each costs.
+    """
+    first = query.split("&", _PARAMETERS)[:_PARAMETERS]
+    return parse_qsl("&".join(first), keep_blank_values=True)
 
 
 def normalise(path: str) -> str:

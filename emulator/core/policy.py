@@ -189,7 +189,8 @@ class Area(msgspec.Struct, frozen=True, kw_only=True):
 
     ``prefixes`` are the paths, whole segments, below which even unknown names belong here (the
     longest prefix wins). A request to another's name is refused first, unless with ``any_host``;
-    then rules are applied in their order, then ``session``, then the method (contract 9.3).
+    then rules are applied in their order, then ``session``, then the method, then the machine's
+    limit of requests unless the area is ``unlimited`` (contract 9.3).
     ``refusals`` overrides ``DEFAULTS``; ``headers`` are on every outcome. ``writes`` answers what
     is not to be read, POST, PUT and DELETE, wherever below the prefixes it is sent. ``query`` is
     one with which each of its paths can be asked for. ``document`` is the class of what is
@@ -207,6 +208,7 @@ class Area(msgspec.Struct, frozen=True, kw_only=True):
     writes: Live | None = None
     query: str = ""
     any_host: bool = False
+    unlimited: bool = False
     document: Document = "meta-data"
     missing: Refusal = Refusal.NOT_FOUND
 
@@ -228,6 +230,7 @@ class CompiledArea:
         "prefixes",
         "refusals",
         "session",
+        "unlimited",
         "writes",
     )
 
@@ -245,6 +248,7 @@ class CompiledArea:
             rule.check for rule in area.rules
         )
         self._any_host = area.any_host
+        self.unlimited = area.unlimited
         self._earlier = {Refusal.FOREIGN_HOST, *(rule.refusal for rule in area.rules)}
         self.session = area.session
         self.writes = area.writes
@@ -270,8 +274,11 @@ class CompiledArea:
         lines: Refusal | bytes = b""
         if self.session is not None:
             lines = _in_session(request, services, self.session)
-        if isinstance(lines, bytes) and request.method not in self.methods:
-            return Refusal.METHOD
+        if isinstance(lines, bytes):
+            if request.method not in self.methods:
+                return Refusal.METHOD
+            if request.excessive and not self.unlimited:
+                return Refusal.THROTTLED
         return lines
 
     def spared(self, request: Request, refusal: str | None) -> str:

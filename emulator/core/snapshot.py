@@ -31,7 +31,16 @@ class Row(msgspec.Struct, frozen=True):
 class Layout:
     """Which path leads to which slot under which area; machines of one shape share one object."""
 
-    __slots__ = ("__weakref__", "aliases", "areas", "documents", "known", "prefixes", "slots")
+    __slots__ = (
+        "__weakref__",
+        "aliases",
+        "areas",
+        "depth",
+        "documents",
+        "known",
+        "prefixes",
+        "slots",
+    )
 
     def __init__(
         self,
@@ -50,6 +59,7 @@ class Layout:
         self.areas, self.documents = by_slot
         self.prefixes = prefixes
         self.known = known
+        self.depth = max((prefix.count("/") for prefix in (*known, *prefixes)), default=0)
         self.aliases = aliases
 
     def canonical(self, path: str) -> str:
@@ -60,7 +70,8 @@ class Layout:
 
     def miss(self, path: str) -> tuple[CompiledArea, Refusal]:
         """Say which area a path without a slot belongs to, and how it is refused."""
-        prefix = path
+        # No deeper than any prefix: a path of thousands of segments is not to be cut as often.
+        prefix = "/".join(path.split("/", self.depth + 1)[: self.depth + 1])
         while prefix:
             area = self.prefixes.get(prefix)
             if area is not None:

@@ -9,7 +9,16 @@ from emulator.dialects.base import Dialect, Leaf, Policy, View
 
 
 def _areas(_policy: Policy) -> tuple[Area, ...]:
-    return (Area(name="health", prefixes=("/healthz",), any_host=True, document="health"),)
+    return (
+        Area(
+            name="health",
+            prefixes=("/healthz",),
+            any_host=True,
+            # A probe that is refused has its container restarted: a guest could bring that about.
+            unlimited=True,
+            document="health",
+        ),
+    )
 
 
 def _leaves(_view: View) -> Iterable[Leaf]:

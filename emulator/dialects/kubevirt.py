@@ -12,14 +12,13 @@ import datetime as dt
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_interface
 from typing import Annotated, Literal
-from urllib.parse import parse_qs
 
 import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
 from emulator.core.message import JSON, TEXT, Reply, Request, Services
-from emulator.core.paths import normalise
+from emulator.core.paths import normalise, parameters
 from emulator.core.policy import Area, Document, ForbidHeader, Refusal, RequireHeader, Session
 from emulator.core.session_endpoint import METHODS, SessionEndpoint
 from emulator.core.tree import Listing
@@ -72,11 +71,10 @@ def _error(status: int, error: str, message: str) -> Reply:
     return Reply(status, _json({"error": error, "message": message}), JSON)
 
 
-def _text(status: int, text: bytes) -> Reply:
+def _text(status: int, text: bytes, *more: tuple[str, str]) -> Reply:
     """Refuse with text as Go's ``http.Error`` does."""
-    return Reply(
-        status, text + b"\n", "text/plain; charset=utf-8", (("X-Content-Type-Options", "nosniff"),)
-    )
+    headers = (("X-Content-Type-Options", "nosniff"), *more)
+    return Reply(status, text + b"\n", "text/plain; charset=utf-8", headers)
 
 
 _REFUSALS = {
@@ -87,6 +85,7 @@ _REFUSALS = {
     Refusal.FOREIGN_HOST: _error(403, "foreign_host", "Host header names another server"),
     Refusal.METHOD: _text(405, b"Method not allowed"),
     Refusal.NOT_FOUND: _text(404, b"404 page not found"),
+    Refusal.THROTTLED: _text(429, b"rate limit exceeded", ("Retry-After", "1")),
     Refusal.SESSION_MISSING: _error(
         401, "missing_session_token", "X-aws-ec2-metadata-token header is required"
     ),
@@ -141,6 +140,7 @@ def _areas(policy: KubeVirtPolicy) -> tuple[Area, ...]:
             rules=_RULES,
             refusals=_REFUSALS,
             document="session",
+            unlimited=True,  # like EC2's
         ),
     )
 
@@ -155,8 +155,8 @@ class TokenEndpoint(msgspec.Struct, frozen=True):
 
     async def __call__(self, request: Request, services: Services) -> Reply:
         """Give the token now valid; of several audiences the first counts, as Go has it."""
-        query = parse_qs(request.query, keep_blank_values=True)
-        found = await services.token(query.get("audience", [""])[0])
+        named = (value for name, value in parameters(request.query) if name == "audience")
+        found = await services.token(next(named, ""))
         if found is None:
             unknown = {
                 "error": "unknown_audience",

@@ -2,37 +2,57 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 DEFAULT_LISTEN = "127.0.0.1:16925"
 DEFAULT_OPERATOR = "127.0.0.1:16926"
 
 
+_Count = Annotated[int, Meta(ge=1, le=1 << 30)]
+_Bytes = Annotated[int, Meta(ge=1 << 10, le=1 << 32)]
+_Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+_Pace = Annotated[float, Meta(ge=1, le=1 << 30)]
+_Rate = Annotated[float, Meta(ge=0, le=1 << 32)]
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds on what one guest can make the server hold.
+    """Bounds on what one guest can make the server hold and do; docs/limits.md says why so much.
 
     A stock boot makes about 50 short requests, the longest header of a real client is an EC2
     session token of 4 KiB, and the largest body that any dialect takes is a guest attribute of
-    16 KiB: these leave room without letting a guest fill the memory of a sidecar. ``connections``
-    are those of a listener, ``connections_of_one`` those of an address. Where several machines are
-    served, each may ask ``burst_of_one`` times at once, as the programs of one that starts do, and
-    ``pace_of_one`` times a second; what it asks beyond that waits. Requests that wait for a
-    change have places of their own: ``waiting`` in all, ``waiting_of_one`` for one machine; one
-    more is answered at once. ``idle_seconds`` is for a request that does not come, for an answer
-    that is not taken, and for a waiting guest that is gone without a word.
+    16 KiB: these leave room without letting a guest fill the memory of a sidecar. A request's
+    head has ``header_bytes`` and ``header_lines``, its body ``body_bytes``. ``connections`` are
+    those of a listener, ``connections_of_vm`` those of a machine, wherever it asks from. Where
+    several machines are served, each may ask ``burst_of_vm`` times at once, as the programs of one
+    that starts do, and ``pace_of_vm`` times a second; what it asks beyond that waits. Requests
+    that wait for a change have places of their own: ``waiting`` in all, ``waiting_of_vm`` for one
+    machine; one more is answered at once. ``idle_seconds`` is for a request that does not come,
+    for an answer that is not taken, and for a waiting guest that is gone without a word.
+
+    What a machine asks beyond ``requests_at_once`` and then ``requests_of_vm`` a second, or once
+    it was given ``bytes_at_once`` and ``bytes_of_vm`` a second, is refused in its dialect's words;
+    0 a second is no limit.
     """
 
-    header_bytes: int = 16 << 10
-    body_bytes: int = 64 << 10
-    connections: int = 1024
-    connections_of_one: int = 256
-    burst_of_one: float = 1000.0
-    pace_of_one: float = 500.0
-    waiting: int = 10_000
-    waiting_of_one: int = 256
-    idle_seconds: float = 60.0
-    body_seconds: float = 10.0
-    drain_seconds: float = 5.0
+    header_bytes: _Bytes = 16 << 10
+    header_lines: _Count = 128
+    body_bytes: _Bytes = 64 << 10
+    connections: _Count = 1024
+    connections_of_vm: _Count = 256
+    burst_of_vm: _Pace = 1000.0
+    pace_of_vm: _Pace = 500.0
+    waiting: _Count = 10_000
+    waiting_of_vm: _Count = 256
+    requests_of_vm: _Rate = 200.0
+    requests_at_once: _Count = 2000
+    bytes_of_vm: _Rate = 16 << 20
+    bytes_at_once: _Bytes = 256 << 20
+    idle_seconds: _Seconds = 60.0
+    body_seconds: _Seconds = 10.0
+    drain_seconds: _Seconds = 5.0
 
 
 class ServeConfig(msgspec.Struct, frozen=True, kw_only=True):

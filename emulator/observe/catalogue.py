@@ -121,6 +121,12 @@ FAMILIES = (
         ("namespace", "vm"),
         "Its requests such as an application makes that was tricked.",
     ),
+    Family(
+        "imds_vm_limit_hits_total",
+        "counter",
+        ("namespace", "vm"),
+        "What was beyond one of its limits, those whose names end with `_of_vm`.",
+    ),
     Family("imds_vm_session_requests_total", "counter", ("namespace", "vm"), "Its IMDSv2 calls."),
     Family(
         "imds_vm_sessionless_requests_total", "counter", ("namespace", "vm"), "Its IMDSv1 calls."
@@ -168,7 +174,7 @@ FAMILIES = (
         "imds_limit_hits_total",
         "counter",
         ("limit",),
-        "Connections closed, and requests put off or not held, because there were too many.",
+        "Connections closed, and requests refused, put off or not held, as there were too many.",
     ),
     Family(
         "imds_malformed_requests_total",
@@ -193,8 +199,8 @@ FAMILIES = (
 )
 
 LIMITS = (
-    *("connections", "connections_of_one", "descriptors", "pace_of_one"),
-    *("waiting", "waiting_of_one"),
+    *("bytes_of_vm", "connections", "connections_of_vm", "descriptors", "pace_of_vm"),
+    *("requests_of_vm", "waiting", "waiting_of_vm"),
 )
 _SIGNALS = (
     Refusal.FORWARDED,
@@ -218,6 +224,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
     connections: int
     limit_hits: Mapping[str, int]
+    vm_limit_hits: Mapping[tuple[str, str], int]
     malformed: Mapping[str, int]
     audited: Mapping[str, int]
     migration: Migration = Migration()
@@ -226,6 +233,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 def series(metrics: Metrics, state: State) -> Iterator[tuple[Family, Series]]:
     """Give the series of every metric; those of machines, which are many, in their turn."""
     metrics.forget_all_but(set(state.vms))
+    metrics.limited(state.vm_limit_hits)
     vms = list(metrics.vms.items())
     found = _few(metrics, state)
     for family in FAMILIES:
@@ -345,6 +353,7 @@ _MANY: Mapping[str, Callable[[_Vms], Series]] = {
         (*name, reason): count for name, vm in vms for reason, count in (vm.refusals or {}).items()
     },
     "imds_vm_ssrf_indications_total": lambda vms: {name: _indications(vm) for name, vm in vms},
+    "imds_vm_limit_hits_total": lambda vms: {name: vm.hits for name, vm in vms},
     "imds_vm_session_requests_total": lambda vms: {name: vm.given for name, vm in vms},
     "imds_vm_sessionless_requests_total": lambda vms: {name: vm.sessionless for name, vm in vms},
     "imds_vm_spared_requests_total": lambda vms: {name: vm.spared for name, vm in vms},

@@ -47,7 +47,6 @@ _ANSWERED = frozenset({"", Refusal.NOT_FOUND, Refusal.UNKNOWN_IDENTITY})
 _METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"})
 _READING = frozenset({"GET", "HEAD"})
 _REASONS = frozenset(Refusal)
-_FAULTS = frozenset({Refusal.UNAVAILABLE, Refusal.THROTTLED})
 
 
 class Kind:
@@ -70,7 +69,7 @@ class Vm:
     """What one machine asked for: requests by status class, tokens by outcome, and the like."""
 
     __slots__ = (
-        *("given", "refusals", "sessionless", "sessions", "spared", "statuses", "tokens"),
+        *("given", "hits", "refusals", "sessionless", "sessions", "spared", "statuses", "tokens"),
     )
 
     def __init__(self) -> None:
@@ -78,6 +77,7 @@ class Vm:
         self.statuses = [0] * 6
         self.sessionless = 0
         self.given = 0
+        self.hits = 0
         self.spared = 0
         self.sessions = 0
         self.tokens = dict.fromkeys(OUTCOMES, 0)
@@ -193,6 +193,13 @@ class Metrics:
             name = OTHERS
         return self.vms.setdefault(name, Vm())
 
+    def limited(self, hits: Mapping[tuple[str, str], int]) -> None:
+        """Take over how often machines were beyond a limit, all told."""
+        for vm in self.vms.values():
+            vm.hits = 0
+        for name, count in hits.items():
+            (self.vms.get(name) or self._made(name)).hits += count
+
     def forget_all_but(self, served: Collection[tuple[str, str]]) -> None:
         """Make room for others: drop machines that are not among ``served`` any more."""
         gone = [name for name in self.vms if name not in served and name != OTHERS]
@@ -221,7 +228,10 @@ def issued(seen: Observation) -> str:
 
 def outcome(status: int, reason: str) -> str:
     """Tell a server's ``failure`` from what was asked wrongly (``refused``) and ``success``."""
-    if status >= 5 or reason in _FAULTS:  # noqa: PLR2004 (5xx)
+    if reason == Refusal.THROTTLED:
+        # Its dialect may say 503.
+        return "refused"
+    if status >= 5 or reason == Refusal.UNAVAILABLE:  # noqa: PLR2004 (5xx)
         return "failure"
     return "success" if status == 2 else "refused"  # noqa: PLR2004 (2xx)
 

@@ -75,9 +75,11 @@ there. Google's clients ask for the account `default` where a machine has none a
 
 `token="ec2-credentials"` are the keys of EC2's roles.
 
-`limit` is a bound on what guests may hold: `connections` of a listener, `connections_of_one`
-address, `waiting` requests in all, `waiting_of_one` machine, `descriptors` of the process.
-`pace_of_one` machine counts requests and connections that were put off, and not refused.
+`limit` is a bound on what guests may hold or do, as in `serve --limit` ([limits.md](limits.md)):
+`connections` of a listener, `connections_of_vm` of a machine, `waiting` requests in all,
+`waiting_of_vm` of a machine, `descriptors` of the process. `requests_of_vm` and `bytes_of_vm`
+count requests that were refused, `pace_of_vm` requests and connections that were put off, and not
+refused.
 
 The end of credentials counts while a guest asks for them, for {LATELY // 120} to {LATELY // 60}
 minutes more, and whether they are given or have ended: those that nobody asks for end unseen, and

@@ -1,4 +1,4 @@
-"""Listening sockets: made, or inherited from systemd or a parent."""
+"""Listening sockets: made, or inherited from systemd or a parent; and descriptors for more."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import os
+import resource
 import socket
 import stat
 from collections.abc import Callable, Mapping
@@ -17,6 +18,10 @@ import msgspec
 from emulator.errors import ConfigError, Problem, StartError
 
 BACKLOG = 1024
+
+SPARE_DESCRIPTORS = 64
+"""Descriptors beside connections: listeners, logs, files that are being read."""
+
 _FIRST_INHERITED = 3
 
 # Of those who knock, so many are let in at a time; then others are answered.
@@ -237,3 +242,22 @@ class Acceptor:
             _log.error("no connection can be taken, those who ask wait: %s", error.strerror)
         _ = self._loop.remove_reader(self._listening)
         self._again = self._loop.call_later(_PAUSE, self._watch)
+
+
+def allow_descriptors(wanted: int) -> int:
+    """Raise the limit of open descriptors to ``wanted`` if that is permitted; give what it is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = hard == resource.RLIM_INFINITY
+    granted = max(soft, wanted if unlimited else min(wanted, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+    return granted
+
+
+def descriptor_ceiling() -> int:
+    """Give the number below which the descriptor of a guest's connection must be.
+
+    The kernel gives the lowest free number. So some are left above for files, for services that
+    are asked and for the operator, whatever guests do.
+    """
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return soft - min(SPARE_DESCRIPTORS, soft // 4)

@@ -10,7 +10,6 @@ import re
 import signal
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,10 +22,16 @@ from emulator.errors import ConfigError, Problem, StartError
 from emulator.model.config import DEFAULT_LISTEN, ServeConfig
 from emulator.ports import Ports
 from emulator.render import Renderer, Templates
-from emulator.runtime import descriptors, session_key
+from emulator.runtime import session_key
 from emulator.runtime.notify import notify
 from emulator.runtime.session_key import SessionKey
-from emulator.runtime.sockets import Endpoint, inherited, parse
+from emulator.runtime.sockets import (
+    SPARE_DESCRIPTORS,
+    Endpoint,
+    allow_descriptors,
+    inherited,
+    parse,
+)
 from emulator.runtime.state import State, default_directory
 from emulator.runtime.tasks import spawn
 from emulator.server.backing import backing
@@ -64,8 +69,6 @@ class Server:
         self._ports = ports
         self._readiness = Readiness()
         self._again = asyncio.Event()
-        # Always the same one: what is read and rendered leaves free memory to each thread's own.
-        self._reading = ThreadPoolExecutor(1, "reading")
         state = State(config.state or default_directory(environ))
         self._recording = Recording(config, ports)
         metrics = self._recording.metrics
@@ -109,7 +112,7 @@ class Server:
     def start(self) -> None:
         """Listen; raise ``ConfigError`` or ``StartError``. Needs the running event loop."""
         limits = self._config.limits
-        descriptors.allow(2 * limits.connections + limits.waiting + descriptors.SPARE)
+        allow_descriptors(2 * limits.connections + limits.waiting + SPARE_DESCRIPTORS)
         given = inherited(self._environ, os.getpid())
         listen = self._config.listen or (() if given else (DEFAULT_LISTEN,))
         try:
@@ -171,14 +174,13 @@ class Server:
                 self._readiness.set("watching", "")
 
     async def _take_over(self) -> None:
-        loop, reading = asyncio.get_running_loop(), self._reading
-        if await loop.run_in_executor(reading, self._signer.refresh):
+        if await asyncio.to_thread(self._signer.refresh):
             # What was signed is signed anew, and what can be attested may be another.
             self._reloader.forget()
         self._readiness.set("identity", self._signer.problem)
         if self._migration is not None:
             await self._migration.tick()
-        fleet = await loop.run_in_executor(reading, self._reloader.again, self.hub.fleet)
+        fleet = await asyncio.to_thread(self._reloader.again, self.hub.fleet)
         if fleet is not None:
             self.hub.take(fleet)
         if self._migration is not None:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import sys
 from collections.abc import Awaitable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -14,6 +13,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.httputil import (
     HTTPConnection,
     HTTPHeaders,
+    HTTPInputError,
     HTTPMessageDelegate,
     HTTPServerConnectionDelegate,
     RequestStartLine,
@@ -32,6 +32,7 @@ from emulator.server.fleet import Found
 from emulator.server.hanging import Hanging
 from emulator.server.hub import Hub
 from emulator.server.listeners import Heard, Places, peer_of
+from emulator.server.log import TOO_MANY_CHUNKS, TOO_MANY_LINES
 from emulator.server.machine import Machine
 from emulator.server.witness import observation
 
@@ -40,7 +41,13 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("imds")
 
+# Answers of so many bytes are counted by their bytes, not only as requests; and no body that is
+# taken is longer.
 _LARGE = 16 << 10
+
+# A request that is sent in chunks counts as so many more: of one byte each, they cost as much. No
+# client that is known sends any.
+_CHUNKED = 256
 
 
 class Front(HTTPServerConnectionDelegate):
@@ -54,7 +61,12 @@ class Front(HTTPServerConnectionDelegate):
         self.hub = hub
         self.socket = socket
         self.door = door
-        self.places = Places(hub.hits, hub.malformed)
+        self.places = Places(hub.hits, hub.malformed, hub.crowd)
+        self.places.payer = self._payer
+
+    def _payer(self, peer: str) -> str | None:
+        # The path of an inherited socket is known only once it listens.
+        return self.hub.fleet.payer(self.socket, peer)
 
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
@@ -68,7 +80,16 @@ class Front(HTTPServerConnectionDelegate):
 class Exchange(Heard):
     """One request and its answer."""
 
-    __slots__ = ("_body", "_connection", "_front", "_headers", "_line", "_started", "_waiting")
+    __slots__ = (
+        "_body",
+        "_connection",
+        "_front",
+        "_headers",
+        "_line",
+        "_started",
+        "_waiting",
+        "_whose",
+    )
 
     def __init__(self, front: Front, connection: HTTP1Connection) -> None:
         """Answer on ``connection``."""
@@ -80,13 +101,38 @@ class Exchange(Heard):
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> None:
-        """Keep the head (called by Tornado)."""
+        """Keep the head (called by Tornado), unless no client sends such."""
         assert isinstance(start_line, RequestStartLine)  # noqa: S101 - a server reads requests
-        self._started = self._front.hub.ports.monotonic()
-        self._front.hub.began()
-        self.heard = True
+        hub = self._front.hub
+        self._started = hub.ports.monotonic()
+        lines = headers._as_list  # noqa: SLF001 - counted by name, not one by one
+        if sum(map(len, lines.values())) > hub.limits.header_lines:
+            raise HTTPInputError(TOO_MANY_LINES)
         self._line = start_line
         self._headers = headers
+        if "Transfer-Encoding" in lines:
+            self._pay_for_chunks()
+        hub.began()
+        self.heard = True
+
+    def _pay_for_chunks(self) -> None:
+        """Bound a body of which each byte may have to be read for itself."""
+        hub = self._front.hub
+        found = self._found()
+        if isinstance(found, Refusal) or not found[0].meter.affords(
+            hub.pace, self._started, _CHUNKED
+        ):
+            raise HTTPInputError(TOO_MANY_CHUNKS)
+        self._connection.set_max_body_size(min(_LARGE, hub.limits.body_bytes))
+
+    @property
+    def _address(self) -> str:
+        context: object = self._connection.context
+        return self._front.socket or getattr(context, "remote_ip", "")
+
+    def _found(self) -> Found | Refusal:
+        front = self._front
+        return front.hub.fleet.find(front.socket, self._address, self._headers)
 
     def data_received(self, chunk: bytes) -> None:
         """Keep a part of the body, which Tornado bounds."""
@@ -94,34 +140,44 @@ class Exchange(Heard):
 
     def on_connection_close(self) -> None:
         """Forget a guest that hung up while its answer was still being computed."""
+        if not self.heard:
+            return
         self._front.hub.ended()
         if self._waiting is not None:
             self._waiting.cancel()
+        self._read_no_more()
+
+    def _read_no_more(self) -> None:
+        """Leave what a guest sent before it hung up: nobody takes the answers, and each costs."""
+        _ = self._connection.detach()
 
     def finish(self) -> None:
         """Decide and answer: the request is complete."""
-        context: object = self._connection.context
-        front = self._front
-        address: str = front.socket or getattr(context, "remote_ip", "")
-        found = front.hub.fleet.find(front.socket, address, self._headers)
-        turns = front.hub.turns
+        if self._connection.stream.closed():
+            self._front.hub.ended()
+            self._read_no_more()
+            return
+        found = self._found()
+        turns = self._front.hub.turns
         if turns is not None:
             payer = "" if isinstance(found, Refusal) else found[0].instance.uuid
             if not turns.now(payer):
                 self.hanging = True
-                self._waiting = turns.later(payer, partial(self._in_turn, address, found))
+                self._waiting = turns.later(payer, self._in_turn)
                 # As in _take: nobody else is told of a hang-up.
                 self._connection.set_close_callback(self.on_connection_close)
                 return
-        self._answer(address, found)
+        self._answer(found)
 
-    def _in_turn(self, address: str, found: Found | Refusal) -> None:
+    def _in_turn(self) -> None:
         """Answer as if it had just been asked: that it had to wait is no fault of the server."""
         self.hanging = False
         self._started = self._front.hub.ports.monotonic()
-        self._answer(address, found)
+        # Whoever it is now: its description, or its key, may be another since.
+        self._answer(self._found())
 
-    def _answer(self, address: str, found: Found | Refusal) -> None:
+    def _answer(self, found: Found | Refusal) -> None:
+        address = self._address
         path, query = split_target(self._line.path)
         path = self._front.door + path
         if isinstance(found, Refusal):
@@ -131,8 +187,9 @@ class Exchange(Heard):
             self._send(request, None, decision, decision.answer)
             return
         machine, headers = found
-        foreign = self._foreign(headers)
-        request = Request(self._line.method, path, query, headers, self._body, address, foreign)
+        method, body, foreign = self._line.method, self._body, self._foreign(headers)
+        excessive = self._front.hub.excessive(machine)
+        request = Request(method, path, query, headers, body, address, foreign, excessive)
         self._body = b""
         try:
             decision = machine.asked().decide(request, machine)
@@ -199,7 +256,8 @@ class Exchange(Heard):
         else:
             self.hanging = True
             hub.waiting += 1
-            self._front.places.take(self._peer)
+            self._whose = self._front.places.whose(peer_of(self._connection.context))
+            self._front.places.take(self._whose)
             self._connection.set_close_callback(self.on_connection_close)
             self._waiting = Hanging(self, request, machine, wait)
 
@@ -207,11 +265,7 @@ class Exchange(Heard):
         """Give the place back that it had while it was waiting."""
         self.hanging = False
         self._front.hub.waiting -= 1
-        self._front.places.give(self._peer)
-
-    @property
-    def _peer(self) -> str:
-        return peer_of(self._connection.context)
+        self._front.places.give(self._whose)
 
     def again(self, request: Request, machine: Machine | None) -> bool:
         """Answer one that waited, unless it has to wait on; ``machine`` is None if it is gone."""
@@ -288,9 +342,8 @@ class Exchange(Heard):
                 # Not joined: a body is kept once, however many connections are slow to take it.
                 _ = connection.write(head)
                 _ = connection.write(body)
-                if hub.turns is not None and not connection.stream.closed():
-                    payer = machine.instance.uuid if machine is not None else ""
-                    hub.turns.charge(payer, len(body) / _LARGE)
+                if machine is not None and not connection.stream.closed():
+                    hub.answered(machine, len(body))
             connection.finish()
         hub.ended()
         if hub.observers:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from emulator.errors import StartError
 from emulator.model.config import Limits
-from emulator.runtime import descriptors
-from emulator.runtime.sockets import Endpoint
+from emulator.runtime.sockets import Endpoint, descriptor_ceiling
 from emulator.runtime.tasks import spawn
 from emulator.server.delegate import Front
 from emulator.server.hub import Hub
@@ -79,9 +78,8 @@ class Doors:
 
     def _listener(self, endpoint: Endpoint, door: str = "") -> Listener:
         front = Front(self._hub, endpoint.path, door)
-        front.places.ceiling = descriptors.ceiling()
+        front.places.ceiling = descriptor_ceiling()
         front.places.turns = self._hub.turns_to_connect
-        front.places.payer = lambda peer: self._hub.fleet.payer(front.socket, peer)
         listener = Listener(endpoint, front, self._limits, places=front.places)
         front.socket = listener.address.path  # an inherited descriptor's is known only now
         return listener

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from tornado.httputil import HTTPHeaders
 
@@ -57,22 +57,34 @@ class Fleet:
         address = plain(address)
         if self._proxies and address in self._proxies.addresses:
             return self._proxied(headers)
-        machine = self._by_socket.get(socket) if socket else None
-        machine = machine or self.sole or self._by_address.get(address)
+        machine = self.direct(socket, address)
         return (machine, headers) if machine else Refusal.UNKNOWN_VM
+
+    @property
+    def uuids(self) -> Container[str]:
+        """The UUIDs of its machines."""
+        return self._by_uuid.keys()
 
     def payer(self, socket: str, address: str) -> str | None:
         """Say on whose account a connection goes: a machine's UUID, or empty for a stranger's.
 
-        None if whoever is at its other end asks for several.
+        None if whoever is at its other end asks for several. Where there is one machine, each
+        address has an account: those of a host that probes it are not the guest's.
         """
         address = plain(address)
         if self._proxies and address in self._proxies.addresses:
             return None
-        machine = self._by_socket.get(socket) if socket else self._by_address.get(address)
+        if self.sole is not None:
+            return None if socket else address
+        machine = self.direct(socket, address)
         if machine is not None:
             return machine.instance.uuid
         return None if socket else ""
+
+    def direct(self, socket: str, address: str) -> Machine | None:
+        """Say who asks on ``socket`` from ``address``, in its plain form, if no proxy does."""
+        machine = self._by_socket.get(socket) if socket else None
+        return machine or self.sole or self._by_address.get(address)
 
     def _proxied(self, headers: HTTPHeaders) -> Found | Refusal:
         claim = self._proxies.read(headers)

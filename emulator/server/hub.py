@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
+from emulator.core.bucket import Crowd, Hits, Pace
 from emulator.core.policy import Hosts
 from emulator.core.snapshot import Snapshot
 from emulator.dialects import HOSTS
@@ -25,6 +26,9 @@ _LIMITS = Limits()
 
 # A clock that is set by less is no surprise, nor worth a line.
 _JUMP = 1.0
+
+# Bytes of an answer that take as much time as another request.
+_AS_MUCH = 128 << 10
 
 _log = logging.getLogger("imds")
 
@@ -45,17 +49,19 @@ class Hub:
     ) -> None:
         """Serve ``fleet``, and ``anyone``'s answers to strangers; tell ``observers`` of each.
 
-        Of ``limits``, those on waiting requests are the hub's. ``hits`` counts what was turned
-        away, by the name of the limit, ``malformed`` what was no whole request, by reason.
+        Of ``limits``, those on waiting requests and on rates are the hub's. ``hits`` counts what
+        was beyond one, by its name, ``malformed`` what was no whole request, by reason.
         """
         self.fleet = fleet
         self.hosts = Hosts(HOSTS)
         self.waiting = 0
-        self._limits = limits
+        self.limits = limits
+        self.pace = Pace.of(limits)
         self.anyone = anyone
         self.ports = ports
         self.observers = tuple(observers)
-        self.hits: Counter[str] = Counter()
+        self.hits = Hits()
+        self.crowd = Crowd()
         self.malformed: Counter[str] = Counter()
         # Of requests, and of connections: the first request on one is no further burden.
         self.turns = self._turns()
@@ -72,7 +78,7 @@ class Hub:
             return None
         from emulator.server.turns import Turns  # noqa: PLC0415  a sidecar has one machine
 
-        return Turns(self._limits, self.hits)
+        return Turns(self.limits, self.hits)
 
     def tick(self) -> None:
         """Notice that the clock was set: no timer tells who waits for an event of it."""
@@ -87,16 +93,31 @@ class Hub:
         """Serve ``fleet`` from now on; who waits for a machine waits for it in there."""
         old, self.fleet = self.fleet, fleet
         old.hand_over(fleet)
+        self.hits.forget_all_but(fleet.uuids)
 
     def crowded(self, machine: Machine) -> bool:
         """Say, and count, that there is no place for another that waits for ``machine``."""
-        if self.waiting >= self._limits.waiting:
-            self.hits["waiting"] += 1
+        if self.waiting >= self.limits.waiting:
+            self.hits.note("waiting")
             return True
-        if machine.waiters >= self._limits.waiting_of_one:
-            self.hits["waiting_of_one"] += 1
+        if machine.waiters >= self.limits.waiting_of_vm:
+            self.hits.note("waiting_of_vm", machine.instance.uuid)
             return True
         return False
+
+    def excessive(self, machine: Machine) -> bool:
+        """Say, and count, that a request is beyond a limit of ``machine``."""
+        # Not as of its head: others have come while its body did.
+        limit = machine.meter.asks(self.pace, self.ports.monotonic())
+        if limit:
+            self.hits.note(limit, machine.instance.uuid)
+        return bool(limit)
+
+    def answered(self, machine: Machine, size: int) -> None:
+        """Count an answer of ``size`` bytes, many, on the account of ``machine``."""
+        machine.meter.answers(self.pace, self.ports.monotonic(), size)
+        if self.turns is not None:
+            self.turns.charge(machine.instance.uuid, size / _AS_MUCH)
 
     def began(self) -> None:
         """Count a request whose answer is due."""

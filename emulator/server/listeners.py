@@ -27,6 +27,7 @@ from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.iostream import IOStream
 from tornado.iostream import UnsatisfiableReadError as TooLong
 
+from emulator.core.bucket import Crowd, Hits
 from emulator.model.config import Limits
 from emulator.runtime.sockets import Acceptor, Endpoint, bound, listen, release
 from emulator.server.log import note_endings
@@ -36,6 +37,13 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("imds")
 
+
+# One that is ended because no whole request came counts as so many more: no client sends such,
+# and some cost a hundred times a request.
+_SPOILT = 50
+
+# As whose connections to the operator's socket are counted.
+_UNIX = "unix"
 
 # So many looks at all connections in the time that one may idle.
 _LOOKS = 4
@@ -62,49 +70,65 @@ class Heard(HTTPMessageDelegate):
         self.heard = True
 
 
-def _nobody(peer: str) -> None:
-    del peer
+def _each_address(peer: str) -> str | None:
+    return peer or None
 
 
 class Places:
-    """How many of a listener's connections only wait for a change, in all and by peer.
+    """Whose a listener's connections are, and how many only wait for a change.
 
     Descriptors of its connections are below ``ceiling``. They are taken in ``turns``, on the
-    account that ``payer`` names for a peer.
+    account that ``payer`` names for a peer, by default each on its own: a machine's UUID, or empty
+    for strangers'; None if it has no limit, as there are several at the other end.
     """
 
     def __init__(
-        self, hits: Counter[str] | None = None, malformed: Counter[str] | None = None
+        self,
+        hits: Hits | None = None,
+        malformed: Counter[str] | None = None,
+        crowd: Crowd | None = None,
     ) -> None:
         """Start with none; ``hits`` counts connections turned away, by the limit's name.
 
-        ``malformed`` counts those that were ended without a whole request, by reason.
+        ``malformed`` counts those that were ended without a whole request, by reason. ``crowd``
+        are the connections of this listener and of others.
         """
-        self.hits: Counter[str] = Counter() if hits is None else hits
+        self.hits = Hits() if hits is None else hits
         self.malformed: Counter[str] = Counter() if malformed is None else malformed
+        self.crowd = Crowd() if crowd is None else crowd
         self.ceiling = sys.maxsize
         self.turns: Turns | None = None
-        self.payer: Callable[[str], str | None] = _nobody
-        self.total = 0
-        self.of: Counter[str] = Counter()
+        self.payer: Callable[[str], str | None] = _each_address
+        self.waiting = 0
 
-    def take(self, peer: str) -> None:
-        """Count another one."""
-        self.total += 1
-        self.of[peer] += 1
+    def whose(self, peer: str) -> str:
+        """Say as whose a connection of ``peer`` is counted."""
+        payer = self.payer(peer)
+        return payer if payer is not None else peer or _UNIX
 
-    def give(self, peer: str) -> None:
+    def take(self, whose: str) -> None:
+        """Count another one that waits."""
+        self.waiting += 1
+        self.crowd.waits(whose)
+
+    def give(self, whose: str) -> None:
         """Count one less."""
-        self.total -= 1
-        self.of[peer] -= 1
-        if not self.of[peer]:
-            del self.of[peer]
+        self.waiting -= 1
+        self.crowd.waited(whose)
 
 
 def peer_of(context: object) -> str:
     """Give the address that a connection came from, empty on a unix socket."""
-    address = getattr(context, "address", None)
-    return str(address[0]) if address else ""
+    return _peer(getattr(context, "address", None))
+
+
+def _peer(address: object) -> str:
+    return str(address[0]) if isinstance(address, tuple) else ""
+
+
+def _whose(stream: IOStream) -> str:
+    found: str = stream.whose  # type: ignore[attr-defined]  # see _BoundedServer.handle_stream
+    return found
 
 
 class _Wait(msgspec.Struct, frozen=True):
@@ -135,7 +159,7 @@ class _BoundedServer(HTTPServer):
     ) -> None:
         self._limits = limits
         self._places = places
-        self._held: Counter[str] = Counter()
+        self._put_off = 0
         self._waits: dict[object, _Wait] = {}
         self._looks = PeriodicCallback(self._look, limits.idle_seconds / _LOOKS * 1000)
         super().initialize(
@@ -158,63 +182,74 @@ class _BoundedServer(HTTPServer):
             self._handlers[one.fileno()] = acceptor.stop
 
     def _exhausted(self) -> None:
-        self._places.hits["descriptors"] += 1
+        self._places.hits.note("descriptors")
 
     def _handle_connection(self, connection: socket.socket, address: tuple[object, ...]) -> None:
         """Serve a new connection, or close it at once when there are too many.
 
         Before anything is made for it: one that is turned away costs a tenth.
         """
-        peer = str(address[0]) if address else ""
-        hit = self._hit(connection, peer)
+        peer = _peer(address)
+        payer = self._places.payer(peer)
+        hit = self._hit(connection, payer)
         if hit:
-            self._places.hits[hit] += 1
-            if hit == "connections_of_one" or not self._made_room(peer):
+            mine = hit == "connections_of_vm"
+            # Where there are no turns there is one machine, or the operator.
+            self._places.hits.note(hit, payer if mine and self._places.turns else None)
+            if mine or not self._made_room(self._places.whose(peer)):
                 connection.close()
                 return
             # To the number that has just become free: those above are for others.
             taken, connection = connection, connection.dup()
             taken.close()
-        self._held[peer] += 1
-        turns, payer = self._places.turns, self._places.payer(peer)
+        turns = self._places.turns
         if turns is None or payer is None or turns.now(payer):
             super()._handle_connection(connection, address)
         else:
-            begin = partial(super()._handle_connection, connection, address)
-            _ = turns.later(payer, begin)
+            self._put_off += 1
+            _ = turns.later(payer, partial(self._begin, connection, address))
 
-    def _hit(self, connection: socket.socket, peer: str) -> str:
-        """Name the limit that another connection of ``peer`` would exceed, empty if none.
+    def _begin(self, connection: socket.socket, address: tuple[object, ...]) -> None:
+        """Serve a connection that had to wait for its turn."""
+        self._put_off -= 1
+        super()._handle_connection(connection, address)
 
-        One address cannot take all places, so that one guest does not shut out the others.
+    def handle_stream(self, stream: IOStream, address: tuple[object, ...]) -> None:
+        """Note whose it is, and serve it (called by Tornado)."""
+        whose = self._places.whose(_peer(address))
+        # By a reload its address may become another's before it ends.
+        stream.whose = whose  # type: ignore[attr-defined]
+        self._places.crowd.begins(whose)
+        super().handle_stream(stream, address)
+
+    def _hit(self, connection: socket.socket, payer: str | None) -> str:
+        """Name the limit that another connection of ``payer`` would exceed, empty if none.
+
+        One machine cannot take all places, so that one guest does not shut out the others.
         """
         places, limits = self._places, self._limits
-        most = limits.connections_of_one
-        if (peer and self._held[peer] - places.of[peer] >= most) or self._put_off(peer) >= most:
-            return "connections_of_one"
-        if len(self._connections) - places.total >= limits.connections:
+        if payer is not None:
+            put_off = places.turns.waiting(payer) if places.turns is not None else 0
+            if places.crowd.busy(payer) + put_off >= limits.connections_of_vm:
+                return "connections_of_vm"
+        if len(self._connections) + self._put_off - places.waiting >= limits.connections:
             return "connections"
         return "descriptors" if connection.fileno() >= places.ceiling else ""
 
-    def _put_off(self, peer: str) -> int:
-        """Say how many connections wait that go on the account of ``peer``."""
-        turns, payer = self._places.turns, self._places.payer(peer)
-        return turns.waiting(payer) if turns is not None and payer is not None else 0
-
-    def _made_room(self, peer: str) -> bool:
-        """Close the longest idle connection of one that holds more than ``peer``.
+    def _made_room(self, whose: str) -> bool:
+        """Close the longest idle connection of one that holds more than ``whose``.
 
         So many guests that idle together do not shut out one that has something to ask.
         """
-        least = self._held[peer] + 1
-        if max(self._held.values(), default=0) <= least:
+        held = self._places.crowd.held
+        least = held[whose] + 1
+        if max(held.values(), default=0) <= least:
             return False
         for connection, wait in self._waits.items():
-            if wait.idle and self._held[peer_of(getattr(connection, "context", None))] > least:
-                stream = cast("HTTP1ServerConnection", connection).stream
-                if not stream.closed():
-                    stream.close()
-                    return True
+            stream = cast("HTTP1ServerConnection", connection).stream
+            if wait.idle and held[_whose(stream)] > least and not stream.closed():
+                stream.close()
+                return True
         return False
 
     def start_request(
@@ -229,16 +264,16 @@ class _BoundedServer(HTTPServer):
     def on_close(self, server_conn: object) -> None:
         """Forget a connection (called by Tornado)."""
         self._waits.pop(server_conn, None)
-        context = getattr(server_conn, "context", None)
-        ended = getattr(context, "ended", "")
-        if isinstance(cast("HTTP1ServerConnection", server_conn).stream.error, TooLong):
+        stream = cast("HTTP1ServerConnection", server_conn).stream
+        whose, places = _whose(stream), self._places
+        ended = getattr(getattr(server_conn, "context", None), "ended", "")
+        if isinstance(stream.error, TooLong):
             ended = "head-too-long"
         if ended:
-            self._places.malformed[ended] += 1
-        peer = peer_of(context)
-        self._held[peer] -= 1
-        if not self._held[peer]:
-            del self._held[peer]
+            places.malformed[ended] += 1
+            if places.turns is not None:
+                places.turns.charge(whose, _SPOILT)
+        places.crowd.ends(whose)
         super().on_close(server_conn)
 
     @property

@@ -38,9 +38,17 @@ def configure(level: str) -> None:
 MALFORMED = ("body-too-long", "head-too-long", "not-http", "slow-body", "slow-head")
 """Why a connection is ended on which no whole request came."""
 
-# In Tornado's words.
+TOO_MANY_LINES = "too many header lines"
+TOO_MANY_CHUNKS = "too many bodies in chunks"
+
+# In Tornado's words, and in ours.
 _ENDINGS = {"Malformed HTTP message": "not-http", "Timeout reading body": "slow-body"}
-_TOO_LONG = frozenset({"Content-Length too long", "chunked body too large"})
+_REASONS = {
+    "Content-Length too long": "body-too-long",
+    "chunked body too large": "body-too-long",
+    TOO_MANY_CHUNKS: "body-too-long",
+    TOO_MANY_LINES: "head-too-long",
+}
 
 
 class _Noting(logging.Filter):
@@ -51,10 +59,10 @@ class _Noting(logging.Filter):
         kind = record.msg.partition(" from %s")[0]
         if kind in _ENDINGS and isinstance(record.args, tuple):
             context, *errors = record.args
-            long = bool(errors) and str(errors[0]) in _TOO_LONG
+            reason = _REASONS.get(str(errors[0])) if errors else None
             # A client has nothing that it could be noted on.
             with suppress(AttributeError):
-                context.ended = "body-too-long" if long else _ENDINGS[kind]  # type: ignore[attr-defined]
+                context.ended = reason or _ENDINGS[kind]  # type: ignore[attr-defined]
         return record.levelno >= logging.ERROR
 
 

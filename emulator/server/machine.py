@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from math import inf
 from typing import TYPE_CHECKING
 
+from emulator.core.bucket import Meter
 from emulator.core.credentials import AccessToken, RoleCredentials
 from emulator.core.message import ServiceToken
 from emulator.core.policy import CompiledArea
@@ -38,6 +39,7 @@ class Machine:
         "_backing",
         "_before",
         "_lasting",
+        "_meter",
         "_parts",
         "_password",
         "_seen",
@@ -71,6 +73,7 @@ class Machine:
         # Made when needed: most of thousands of machines say nothing, and nobody waits for them.
         self._lasting = before.lasting if before else None
         self._waiting: Waiting[Machine] | None = None
+        self._meter: Meter | None = before.metered if before else None
         self._parts: Parts | None = None
         self._seen = (0, 0)
         self._stale = False
@@ -151,6 +154,18 @@ class Machine:
         return self._lasting
 
     @property
+    def meter(self) -> Meter:
+        """What its guest has taken; a machine that takes its place goes on with it."""
+        if self._meter is None:
+            self._meter = Meter()
+        return self._meter
+
+    @property
+    def metered(self) -> Meter | None:
+        """The same, None if it has taken nothing yet."""
+        return self._meter
+
+    @property
     def waiters(self) -> int:
         """How many requests wait for it to change."""
         return len(self._waiting) if self._waiting is not None else 0
@@ -188,6 +203,7 @@ class Machine:
         asked = self.first_request is None and before.first_request is not None
         self.first_request = before.first_request
         stale = asked and awaits_first_request(self.instance.events)
+        self._meter = before.metered
         self._lasting = lasting = before.lasting
         if lasting is not None:
             same = {event.id for event in self.instance.events if event in before.instance.events}

@@ -29,6 +29,7 @@ async def page(
     """Answer ``/metrics``, in many turns where there are many machines: guests are not to wait."""
     recording.flush()
     instances = [machine.instance for machine in hub.fleet.machines]
+    hits = hub.hits.of
     vms = [(instance.namespace, instance.name) for instance in instances]
     boots = recording.boots
     boots.check()
@@ -44,6 +45,11 @@ async def page(
         waiting=hub.waiting,
         connections=sum(door.held for door in doors),
         limit_hits=hub.hits,
+        vm_limit_hits={
+            (instance.namespace, instance.name): hits[instance.uuid]
+            for instance in instances
+            if instance.uuid in hits
+        },
         malformed={reason: hub.malformed[reason] for reason in MALFORMED},
         audited=recording.audited,
         migration=Migration(

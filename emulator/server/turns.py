@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 
+from emulator.core.bucket import Hits
 from emulator.model.config import Limits
 
 # So many are remembered; of more, those go that would be the same if they were made anew.
@@ -48,13 +49,13 @@ class _Account:
 class Turns:
     """Says whose turn it is; keys are machines' UUIDs, or one for all who are none."""
 
-    def __init__(self, limits: Limits, hits: Counter[str]) -> None:
-        """Let each ask ``limits.burst_of_one`` times at once, and ``pace_of_one`` in a second.
+    def __init__(self, limits: Limits, hits: Hits) -> None:
+        """Let each ask ``limits.burst_of_vm`` times at once, and ``pace_of_vm`` in a second.
 
         ``hits`` counts what had to wait for that.
         """
-        self._pace = limits.pace_of_one
-        self._burst = limits.burst_of_one
+        self._pace = limits.pace_of_vm
+        self._burst = limits.burst_of_vm
         self._hits = hits
         self._loop = asyncio.get_running_loop()
         self._accounts: dict[str, _Account] = {}
@@ -67,7 +68,8 @@ class Turns:
         """Say whether ``key`` may have something done at once; then that is counted."""
         account = self._accounts.get(key) or self._made(key)
         if account.queue or account.turn == self._turn or not self._paid(account):
-            self._hits["pace_of_one"] += account.credit < 1
+            if account.credit < 1:
+                self._hits.note("pace_of_vm", key)
             return False
         account.turn = self._turn
         if self._next is None:

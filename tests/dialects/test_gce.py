@@ -1011,7 +1011,7 @@ def test_writes_have_a_pace() -> None:
     assert [put(guest, f"a/{number}") for number in range(11)] == [200] * 10 + [503]
     answer = ask(guest, f"{WRITTEN}/a/0", "DELETE")
     assert (answer.status, header(answer, "Retry-After")) == (503, "1")
-    assert b"too often" in answer.body
+    assert b"rate of requests is too high" in answer.body
     # Reading costs nothing.
     assert len(walk(guest, f"{WRITTEN}/")) == 10
     guest.fake.advance(0.25)

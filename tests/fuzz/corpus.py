@@ -84,7 +84,8 @@ CORPUS: dict[str, tuple[bytes, list[int]]] = {
     "folded": (_get(b"/healthz", _HOST + b"A: b\r\n c\r\n"), [400]),
     "a lone CR": (_get(b"/healthz", _HOST + b"A: b\rMetadata: true\r\n"), [400]),
     "a huge value": (_get(b"/healthz", _HOST + b"A: " + b"b" * 17000 + b"\r\n"), []),
-    "a thousand": (_get(b"/healthz", _HOST + b"A: b\r\n" * 1000), [200]),
+    "a hundred": (_get(b"/healthz", _HOST + b"A: b\r\n" * 100), [200]),
+    "a thousand": (_get(b"/healthz", _HOST + b"A: b\r\n" * 1000), [400]),
     "bytes in the user agent": (_get(b"/healthz", _HOST + b"User-Agent: \xe9\xff\r\n"), [200]),
     # Is it HTTP at all?
     "nothing": (b"", []),

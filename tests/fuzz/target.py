@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.fuzz.hostile import DESCRIPTION
+from tests.support.process import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,6 +155,7 @@ def attacked(folder: Path) -> Iterator[Target]:
         command = [sys.executable, "-m", "emulator", "serve", str(folder / "vm.yaml")]
         command += ["--listen", fd["guest"], "--operator", fd["operator"]]
         command += ["--door", f"wireserver={fd['wireserver']}"]
+        command += UNLIMITED
         # What is logged for each request is made, and thrown away.
         command += ["--state", str(folder / "state"), "--audit", "/dev/null"]
         descriptors = tuple(sock.fileno() for sock in sockets.values())

@@ -50,6 +50,7 @@ STATE = State(
     waiting=3,
     connections=4,
     limit_hits={"waiting": 5},
+    vm_limit_hits={},
     malformed={"not-http": 6},
     audited={"written": 7, "dropped": 1},
     migration=Migration(modes={"off": 2}, canary=5, fallbacks=1),
@@ -127,7 +128,8 @@ def test_a_duration_at_its_bound_is_within_it() -> None:
         (200, "", "success"),
         (400, "bad-query", "refused"),
         (500, "unavailable", "failure"),
-        (429, "throttled", "failure"),
+        (429, "throttled", "refused"),
+        (503, "throttled", "refused"),
     ],
 )
 def test_every_token_is_counted(
@@ -340,7 +342,7 @@ def test_what_a_thousand_machines_have_is_written_in_small_pieces() -> None:
     written = b"".join(found).decode()
     whole = page(metrics, replace(STATE, vms=names))
     assert written.partition("\nprocess_")[0] == whole.partition("\nprocess_")[0]
-    assert written.count('vm="web-999"') == 12
+    assert written.count('vm="web-999"') == 13
     assert max(piece.count(b"\n") for piece in found) < 250
     assert len(found) > 40
 

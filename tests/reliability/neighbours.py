@@ -34,7 +34,7 @@ VM = """\
 name: vm-{number}
 peer: {{addresses: [127.0.0.{number}]}}
 dialects: {{ec2: {{tokens: optional}}, gce: {{}}, openstack: {{}}}}
-interfaces: [{{mac: "52:54:00:00:00:0{number}", addresses: [dhcp4]}}]
+interfaces: [{{mac: "52:54:00:00:00:{number:02x}", addresses: [dhcp4]}}]
 user_data: {{file: large}}
 vendor_data: "#cloud-config"
 """

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from tests.reliability.guests import asked
-from tests.server.process import Serving
+from tests.server.process import UNLIMITED, Serving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ class Supervised:
 
     def __init__(self, folder: Path, *arguments: str, held: bool) -> None:
         self._folder = folder
-        self._arguments = arguments
+        self._arguments = (*arguments, *UNLIMITED)
         self._socket: socket.socket | None = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.port = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"

@@ -17,6 +17,7 @@ from tests.server.process import Serving, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SECONDS = 0.6
 # Half of the answers take 0.3 ms, and took 10 ms under attack before machines took turns.
@@ -43,14 +44,33 @@ def test_one_that_attacks_delays_itself_only(server: Serving, kind: str) -> None
     pytest.fail(f"milliseconds, quiet and attacked: {found}")
 
 
-def test_ten_thousand_that_idle_shut_nobody_out(server: Serving) -> None:
-    """From 40 addresses, each of which may hold 256 connections; there is room for 1,024."""
-    with ExitStack() as stack:
-        for number in range(40):
+def test_ten_thousand_that_idle_shut_nobody_out(tmp_path: Path) -> None:
+    """Of 40 machines, each of which may hold 256 connections; there is room for 1,024."""
+    with neighbours(tmp_path, 43) as server, ExitStack() as stack:
+        for number in range(4, 44):
             for _ in range(250):
-                stack.enter_context(Guest(server.url, f"127.0.1.{number + 1}"))
+                stack.enter_context(Guest(server.url, f"127.0.0.{number}"))
         until(lambda: server.metric("imds_connections") >= 1000)
         for path in BOOT:
             with Guest(server.url, VICTIM) as guest:
                 assert guest.ask(path).status == 200
         assert server.metric("imds_connections") <= 1100
+
+
+def test_strangers_have_the_places_of_one_machine(server: Serving) -> None:
+    """However many addresses they make up: an interface of IPv6 has 2**64."""
+    before = server.metric('imds_limit_hits_total{limit="connections_of_vm"}')
+    with ExitStack() as stack:
+        for number in range(40):
+            for _ in range(10):
+                stack.enter_context(Guest(server.url, f"127.0.1.{number + 1}"))
+        until(
+            lambda: (
+                server.metric('imds_limit_hits_total{limit="connections_of_vm"}')
+                == before + 400 - 256
+            )
+        )
+        until(lambda: server.metric("imds_connections") == 256)
+        for path in BOOT:
+            with Guest(server.url, VICTIM) as guest:
+                assert guest.ask(path).status == 200

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-ASK = "from emulator.runtime.descriptors import allow; print(allow({}))"
+ASK = "from emulator.runtime.sockets import allow_descriptors as allow; print(allow({}))"
 
 
 @pytest.mark.parametrize(

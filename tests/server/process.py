@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from tests.support import audited
-from tests.support.process import DEADLINE, Process, until
+from tests.support.process import DEADLINE, UNLIMITED, Process, until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["DEADLINE", "Serving", "until"]
+__all__ = ["DEADLINE", "UNLIMITED", "Serving", "until"]
 
 
 class Serving(Process):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -51,27 +49,6 @@ def test_who_watches_goes_on_whatever_fails_and_says_so(
             await asyncio.wait_for(looks.acquire(), 10)
         watching.cancel()
         assert said == [None, "RuntimeError('a waiter')", None]
-
-    asyncio.run(main())
-
-
-def test_changes_are_read_in_one_thread_whatever_others_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each thread has a heap of its own, which keeps what a large fleet left free there."""
-
-    async def main() -> None:
-        server = served(tmp_path)
-        threads: list[int] = []
-        monkeypatch.setattr(
-            server._reloader, "again", lambda _: threads.append(threading.get_ident())
-        )
-        for _ in range(4):
-            other = asyncio.gather(asyncio.to_thread(time.sleep, 0.05))
-            await server._take_over()
-            await other
-        assert len(threads) == 4
-        assert len(set(threads)) == 1
 
     asyncio.run(main())
 

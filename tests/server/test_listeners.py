@@ -190,13 +190,13 @@ def test_who_waits_for_an_answer_does_not_idle() -> None:
 def test_one_address_cannot_take_every_place() -> None:
     async def main() -> None:
         places = Places()
-        made = listener(Limits(connections=8, connections_of_one=1), places=places)
+        made = listener(Limits(connections=8, connections_of_vm=1), places=places)
         async with connected(made) as (reader, writer):
             writer.write(HEALTH)
             assert await first(reader) == b"HTTP/1.1 200 OK"
             assert not await answered(made)
             assert await answered(made, local="127.0.0.2")
-        assert places.hits == {"connections_of_one": 1}
+        assert places.hits == {"connections_of_vm": 1}
         made.stop()
         await made.close()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tests.support.pod import Volume, described, started
+from tests.support.process import UNLIMITED
 from tests.tokens.test_files import make_token
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def ask(url: str) -> list[tuple[int, str]]:
 def test_no_request_is_lost_and_no_token_torn(tmp_path: Path) -> None:
     pod = Rotating(tmp_path / "pod")
     with (
-        started(tmp_path / "server", pod.volume, "shop") as server,
+        started(tmp_path / "server", pod.volume, "shop", "default", *UNLIMITED) as server,
         ThreadPoolExecutor(GUESTS) as guests,
     ):
         with rotated(pod):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from emulator.core.bucket import Hits
 from emulator.model.config import Limits
 from emulator.server import turns
 from emulator.server.turns import Turns
@@ -20,7 +20,7 @@ from tests.server.process import Serving, until
 if TYPE_CHECKING:
     from pathlib import Path
 
-AMPLE = Limits(burst_of_one=1000, pace_of_one=1000)
+AMPLE = Limits(burst_of_vm=1000, pace_of_vm=1000)
 
 
 def played(game: Callable[[Turns, list[str]], None], limits: Limits = AMPLE) -> list[str]:
@@ -28,7 +28,7 @@ def played(game: Callable[[Turns, list[str]], None], limits: Limits = AMPLE) -> 
     done: list[str] = []
 
     async def main() -> None:
-        table = Turns(limits, Counter())
+        table = Turns(limits, Hits())
         game(table, done)
         over = asyncio.Event()
         for key in "ab":
@@ -42,7 +42,7 @@ def played(game: Callable[[Turns, list[str]], None], limits: Limits = AMPLE) -> 
 
 def test_each_has_one_thing_done_in_a_turn() -> None:
     async def main() -> None:
-        table = Turns(AMPLE, Counter())
+        table = Turns(AMPLE, Hits())
         assert [table.now(key) for key in "aabba"] == [True, False, True, False, False]
         for _ in range(3):
             await asyncio.sleep(0)
@@ -67,28 +67,28 @@ def test_beyond_its_pace_one_waits_and_the_other_does_not() -> None:
             table.later(name, partial(done.append, name))
 
     begun = time.monotonic()
-    done = played(game, Limits(burst_of_one=2, pace_of_one=50))
+    done = played(game, Limits(burst_of_vm=2, pace_of_vm=50))
     assert done == ["a", "b", "a", "a", "a"]
     # With what ends the game, five of them at their pace.
     assert time.monotonic() - begun > 4.5 / 50
 
 
 def test_what_had_to_wait_for_its_pace_is_counted() -> None:
-    hits: Counter[str] = Counter()
+    hits = Hits()
 
     async def main() -> None:
-        table = Turns(Limits(burst_of_one=1, pace_of_one=1), hits)
+        table = Turns(Limits(burst_of_vm=1, pace_of_vm=1), hits)
         assert table.now("a")
         await asyncio.sleep(0.01)
         assert not table.now("a")
 
     asyncio.run(main())
-    assert hits == {"pace_of_one": 1}
+    assert hits == {"pace_of_vm": 1}
 
 
 def test_much_that_was_given_counts_as_more() -> None:
     async def main() -> None:
-        table = Turns(Limits(burst_of_one=100, pace_of_one=1), Counter())
+        table = Turns(Limits(burst_of_vm=100, pace_of_vm=1), Hits())
         table.charge("nobody", 1)
         assert table.now("a")
         table.charge("a", 99)
@@ -115,7 +115,7 @@ def test_who_has_asked_for_nothing_lately_is_forgotten(monkeypatch: pytest.Monke
     monkeypatch.setattr(turns, "_KNOWN", 2)
 
     async def main() -> None:
-        table = Turns(Limits(burst_of_one=1, pace_of_one=100), Counter())
+        table = Turns(Limits(burst_of_vm=1, pace_of_vm=100), Hits())
         assert table.now("a")
         assert table.now("b")
         await asyncio.sleep(0.05)
@@ -156,7 +156,7 @@ def test_a_flood_is_answered_in_its_own_time(tmp_path: Path) -> None:
             while got.count(b"vm-1") < 1300:
                 got += flood.recv(1 << 16)
             assert seconds < time.monotonic() - begun
-        assert server.metric('imds_limit_hits_total{limit="pace_of_one"}') > 0
+        assert server.metric('imds_limit_hits_total{limit="pace_of_vm"}') > 0
         until(lambda: server.metric("imds_connections") == 0)
         # Nor is the one that hung up before its turn waited for in the end.
         assert server.stop() == 0

@@ -641,13 +641,13 @@ def failing(*_: object) -> None:
 async def test_there_are_places_for_so_many_and_one_more_is_answered_at_once(
     ask: Ask, begin: Begin, hub: Hub, machine: Machine
 ) -> None:
-    hub._limits = Limits(waiting_of_one=2)
+    hub.limits = Limits(waiting_of_vm=2)
     held = [await begin(ALL) for _ in range(2)]
     assert (await ask(ALL)).body == b"{}"
-    hub._limits = Limits(waiting=2)
+    hub.limits = Limits(waiting=2)
     assert (await ask(ALL)).body == b"{}"
     assert (machine.waiters, hub.waiting) == (2, 2)
-    assert hub.hits == {"waiting_of_one": 1, "waiting": 1}
+    assert hub.hits == {"waiting_of_vm": 1, "waiting": 1}
     await put(ask, "a/b", b"c")
     for waiting in held:
         assert json.loads((await answered(waiting)).body) == {"a": {"b": "c"}}
@@ -661,11 +661,11 @@ async def test_who_waits_takes_no_place_of_a_connection(
 ) -> None:
     places = app.places
     held = [await begin(ALL) for _ in range(3)]
-    assert (places.total, places.of) == (3, {"127.0.0.1": 3})
+    assert (places.waiting, hub.crowd.waiting) == (3, {"127.0.0.1": 3})
     await put(ask, "a/b", b"c")
     for waiting in held:
         await answered(waiting)
-    assert (places.total, places.of) == (0, {})
+    assert (places.waiting, hub.crowd.waiting) == (0, {})
 
 
 @pytest.mark.gen_test
@@ -754,7 +754,7 @@ async def test_a_guest_that_hangs_up_is_found_whatever_it_sent_before(
         writer.close()
         await writer.wait_closed()
         await asyncio.wait_for(hub.quiet(), 10)
-        assert (machine.waiters, hub.waiting, front.places.total) == (0, 0, 0)
+        assert (machine.waiters, hub.waiting, front.places.waiting) == (0, 0, 0)
     finally:
         listener.stop()
         await listener.close()

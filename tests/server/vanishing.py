@@ -76,7 +76,7 @@ async def served(folder: Path) -> dict[str, object]:
         # As when a virtual machine is switched off: nobody says goodbye.
         ip("link del s0")
         gone = await until(lambda: machine.waiters == 0)
-        return {"waited": waited, "gone": gone, "left": [hub.waiting, front.places.total]}
+        return {"waited": waited, "gone": gone, "left": [hub.waiting, front.places.waiting]}
     finally:
         listener.stop()
         await listener.close()

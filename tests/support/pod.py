@@ -51,10 +51,12 @@ def described(vm: str, **annotations: str) -> dict[str, bytes]:
     }
 
 
-def started(folder: Path, volume: Volume, namespace: str, account: str = "default") -> Serving:
+def started(
+    folder: Path, volume: Volume, namespace: str, account: str = "default", *more: str
+) -> Serving:
     """Start the server of a pod in ``namespace``, with a sidecar's flags and environment.
 
-    ``folder`` is the server's own.
+    ``more`` are further flags. ``folder`` is the server's own.
     """
     folder.mkdir(exist_ok=True)
     keys = volume.folder / "keys"
@@ -71,4 +73,4 @@ def started(folder: Path, volume: Volume, namespace: str, account: str = "defaul
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMDS_NAMESPACE", namespace)
         patch.setenv("IMDS_SA_NAME", account)
-        return Serving(folder, "--podinfo", str(volume.folder), *flags)
+        return Serving(folder, "--podinfo", str(volume.folder), *flags, *more)

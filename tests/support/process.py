@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 DEADLINE = 60
 
+# For loads that stand for many machines'.
+UNLIMITED = ("--limit", "requests_of_vm=0", "--limit", "bytes_of_vm=0")
+
 
 class Process:
     """``imds-emulator`` with the given arguments; ``lines`` grow by its standard error."""

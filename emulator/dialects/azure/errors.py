@@ -7,6 +7,7 @@ from functools import cache
 from http import HTTPStatus
 
 import msgspec
+from msgspec.structs import replace
 
 from emulator.core.message import Reply
 from emulator.core.policy import DEFAULTS
@@ -22,8 +23,9 @@ _WORDS = {
     Refusal.FOREIGN_HOST: "Forbidden. The Host header names another server",
     Refusal.NOT_FOUND: "Not found",
 }
-# Azure says so of a request that the others forbid.
-_STATUSES = {Refusal.FORWARDED: 400}
+# Azure says so of a request that the others forbid; and cloud-init asks again after a 429 there,
+# not after a 503 (contract 5.5).
+_STATUSES = {Refusal.FORWARDED: 400, Refusal.THROTTLED: 429}
 
 
 def error(words: str, status: int = 400, refusal: Refusal = Refusal.BAD_QUERY) -> Reply:
@@ -60,13 +62,20 @@ def _phrase(refusal: Refusal) -> str:
 
 
 METADATA: Mapping[Refusal, Reply] = {
-    refusal: error(_phrase(refusal), _status(refusal), refusal) for refusal in DEFAULTS
+    refusal: replace(
+        error(_phrase(refusal), _status(refusal), refusal), headers=DEFAULTS[refusal].headers
+    )
+    for refusal in DEFAULTS
 }
+_CODES = {Refusal.HEADER_MISSING: "bad_request_102", Refusal.THROTTLED: "too_many_requests"}
 IDENTITIES: Mapping[Refusal, Reply] = {
-    refusal: invalid(
-        "bad_request_102" if refusal is Refusal.HEADER_MISSING else "invalid_request",
-        _phrase(refusal).removeprefix("Bad request: . "),
-        _status(refusal),
+    refusal: replace(
+        invalid(
+            _CODES.get(refusal, "invalid_request"),
+            _phrase(refusal).removeprefix("Bad request: . "),
+            _status(refusal),
+        ),
+        headers=DEFAULTS[refusal].headers,
     )
     for refusal in DEFAULTS
 }

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import parse_qsl
 
 from emulator.core.message import Reply
+from emulator.core.paths import parameters
 from emulator.dialects.azure.errors import bad_version, error
 from emulator.dialects.azure.names import VERSIONS
 
@@ -16,7 +16,7 @@ _TWICE = error("Bad request. A query parameter is given more than once")
 def parse(query: str) -> Mapping[str, str] | Reply:
     """Give the parameters by their names in lower case, as any case will do; refuse one twice."""
     found: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
+    for name, value in parameters(query):
         if name.lower() in found:
             return _TWICE
         found[name.lower()] = value

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from msgspec.structs import replace
+
 from emulator.core.message import Reply
 from emulator.core.policy import DEFAULTS
 from emulator.core.refusal import Refusal
@@ -31,5 +33,6 @@ def page(status: int) -> Reply:
 
 
 PAGES: Mapping[Refusal, Reply] = {
-    refusal: page(reply.status) for refusal, reply in DEFAULTS.items()
+    refusal: replace(page(reply.status), headers=reply.headers)
+    for refusal, reply in DEFAULTS.items()
 }

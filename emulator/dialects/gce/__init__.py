@@ -40,7 +40,7 @@ _WHY = {
     Refusal.FOREIGN_HOST: "The Host header names another server.",
     Refusal.BAD_QUERY: "A parameter of the query has a value that is not allowed.",
     Refusal.FORBIDDEN: "Guest attributes endpoint access is disabled.",
-    Refusal.THROTTLED: "Guest attributes are written too often.",
+    Refusal.THROTTLED: "The rate of requests is too high.",
     Refusal.BAD_BODY: "This is no guest attribute, or one too many, or too long.",
 }
 _STATUSES = {Refusal.HEADER_MISSING: 403, Refusal.UNAVAILABLE: 503}

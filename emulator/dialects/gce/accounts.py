@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import parse_qs
 
 import msgspec
 
 from emulator.core.message import JSON, Done, Reply, Request, Services
+from emulator.core.paths import parameters
 from emulator.core.refusal import Refusal
 from emulator.errors import CredentialsUnavailable
 from emulator.model.accounts import GoogleAccount
@@ -112,7 +112,8 @@ def _parameter(request: Request, name: str) -> str:
 
 def _parameters(request: Request, name: str) -> list[str]:
     """Give all values of a query's parameter, an empty one if it has none."""
-    return parse_qs(request.query, keep_blank_values=True).get(name, [""])
+    found = [value for key, value in parameters(request.query) if key == name]
+    return found or [""]
 
 
 def _unavailable(error: CredentialsUnavailable) -> Reply:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 import msgspec
+
+from emulator.core.paths import parameters
 
 Form = Literal["text", "json", "recursive", "recursive-text"]
 
@@ -38,7 +40,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         if not query:
             return _PLAIN
         found: dict[str, str] = {}
-        for name, value in parse_qsl(query, keep_blank_values=True):
+        for name, value in parameters(query):
             found.setdefault(name, value)
         alt, seconds = found.get("alt", "").lower(), found.get("timeout_sec")
         if alt not in _ALTS or (seconds is not None and not _is_whole(seconds)):
