@@ -38,11 +38,13 @@ _FROM_URL = str.maketrans("-_", "+/")
 class Sessions:
     """Makes and checks the tokens of one machine."""
 
-    __slots__ = ("_ends", "_key", "_marks", "_ports")
+    __slots__ = ("_ends", "_key", "_mark_key", "_marks", "_ports")
 
     def __init__(self, key: bytes, uuid: str, epoch: int, ports: Ports) -> None:
         """Bind tokens to the machine ``uuid``; another ``epoch`` makes all earlier ones void."""
         self._key = hmac.digest(key, f"session/{uuid}/{epoch}".encode(), "sha256")
+        # Not the epoch's: a token that was made void is still known by its fingerprint.
+        self._mark_key = hmac.digest(key, f"fingerprint/{uuid}".encode(), "sha256")
         self._ports = ports
         self._ends: dict[str, int] = {}
         self._marks: dict[str, str] = {}
@@ -78,8 +80,8 @@ class Sessions:
         """
         mark = self._marks.get(token)
         if mark is None:
-            said = b"fingerprint/" + token[: 2 * _LENGTH].encode("utf-8", "replace")
-            mark = hmac.digest(self._key, said, "sha256")[:_MARK].hex()
+            said = token[: 2 * _LENGTH].encode("utf-8", "replace")
+            mark = hmac.digest(self._mark_key, said, "sha256")[:_MARK].hex()
             if len(token) == _LENGTH:
                 # As with what was proved.
                 if len(self._marks) >= _REMEMBERED:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from emulator.core.refusal import Refusal
 from emulator.observe.metrics import issued, was_read
 from emulator.observe.observation import Observation
 
@@ -135,7 +136,8 @@ def line(seen: Observation) -> Line:
     return Line(
         version=ECS_VERSION,
         action=_action(seen),
-        outcome="failure" if refused else "success",
+        # Keys of a role that cannot be had are said so in a 200.
+        outcome="failure" if refused or seen.reason == Refusal.UNAVAILABLE else "success",
         reason=seen.reason,
         types=_DENIED if refused and status < _FAILED_FROM else _ALLOWED,
         category=_CATEGORY,

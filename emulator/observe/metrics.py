@@ -43,7 +43,7 @@ TOKENS = tuple(dict.fromkeys(kind for areas in _ISSUING.values() for kind in are
 OUTCOMES = ("success", "refused", "failure")
 
 # Refusals that a request without its session token would not have had in any case.
-_ANSWERED = frozenset({"", Refusal.NOT_FOUND, Refusal.UNKNOWN_IDENTITY})
+_ANSWERED = frozenset({"", Refusal.NOT_FOUND, Refusal.UNKNOWN_IDENTITY, Refusal.UNAVAILABLE})
 _METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"})
 _READING = frozenset({"GET", "HEAD"})
 _REASONS = frozenset(Refusal)

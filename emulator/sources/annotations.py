@@ -101,6 +101,7 @@ ANNOTATIONS: tuple[Annotation, ...] = (
         "have another than the audience's own, and how long it lives (600 seconds or more).",
     ),
     _wish("token-seconds", "yaml"),
+    Annotation("session-epoch", "yaml", "session_epoch"),
     _wish("templates-configmap", "text", "templates"),
     _wish("bridge-name", "text", "bridge"),
     _wish("plumbing", "text"),

@@ -55,7 +55,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
         "user-data-configmap", "template-user-data", "vendor-data", "vendor-data-base64",
         "vendor-data-gzip", "vendor-data-secret", "vendor-data-configmap", "vendor-data2",
     ),
-    "Tokens": ("token-audiences", "token-seconds"),
+    "Tokens": ("token-audiences", "token-seconds", "session-epoch"),
     "The sidecar": (
         "templates-configmap", "bridge-name", "plumbing", "audit", "log-level", "injected",
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -142,3 +144,24 @@ def test_many_tokens_are_good_at_once_and_each_ends_at_its_time(fake_ports: Fake
     found = [sessions.remaining(token) for token in tokens]
     assert found == [None] * 50 + list(range(1, 51))
     assert found == [sessions.remaining(token) for token in tokens]
+
+
+def test_a_token_keeps_its_fingerprint_when_it_is_void() -> None:
+    fake = FakePorts()
+    first, second = (Sessions(b"k" * 32, "uuid", epoch, fake.ports) for epoch in (0, 1))
+    token = first.issue(60)
+    mark = first.fingerprint(token)
+    assert re.fullmatch("[0-9a-f]{16}", mark)
+    assert mark == first.fingerprint(token) == second.fingerprint(token)
+    assert second.remaining(token) is None
+    assert mark != Sessions(b"k" * 32, "other", 0, fake.ports).fingerprint(token)
+    assert mark != Sessions(b"j" * 32, "uuid", 0, fake.ports).fingerprint(token)
+    assert mark != first.fingerprint("x" + token[1:])
+
+
+def test_fingerprints_are_kept_for_a_few_tokens_only() -> None:
+    sessions = Sessions(b"k" * 32, "uuid", 0, FakePorts().ports)
+    for number in range(100):
+        sessions.fingerprint(f"{number:064}")
+        sessions.fingerprint("x" * number)
+    assert len(sessions._marks) <= 16

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import re
 import socket
-import subprocess
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,7 @@ import requests
 
 from emulator.tokens.jwt import encode
 from tests.server.process import DEADLINE, Serving, until
-from tests.support import cloudinit_source
+from tests.support.prometheus import prometheus
 
 SECRETS = ("user-data-that-nobody-sees", "t.o.ken-of-the-account", "vendor-that-nobody-sees")
 VM = f"""\
@@ -210,53 +208,12 @@ QUERIES = {
 }
 
 
-@contextmanager
-def prometheus(folder: Path, target: str) -> Iterator[Callable[[str], float | None]]:
-    """Run Prometheus with ``target`` scraped each second; give what queries it."""
-    settings = folder / "prometheus.yml"
-    settings.write_text(
-        "global: {scrape_interval: 1s}\n"
-        f"scrape_configs: [{{job_name: imds, static_configs: [{{targets: ['{target}']}}]}}]\n"
-    )
-    command = [
-        *(
-            str(cloudinit_source.prometheus() / "prometheus"),
-            f"--config.file={settings}",
-            f"--storage.tsdb.path={folder}/data",
-        ),
-        "--web.listen-address=127.0.0.1:0",
-    ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        said = ""
-        while not (found := re.search(r'msg="Listening on" address=(\S+)', said)):
-            line = process.stderr.readline()
-            assert line, said
-            said += line
-        rest = threading.Thread(target=process.stderr.read, daemon=True)
-        rest.start()
-        url = f"http://{found[1]}/api/v1/query"
-
-        def value(query: str) -> float | None:
-            answer = requests.get(url, params={"query": query}, timeout=DEADLINE)
-            if answer.status_code != 200:  # it is still starting
-                return None
-            results = answer.json()["data"]["result"]
-            return float(results[0]["value"][1]) if len(results) == 1 else None
-
-        try:
-            yield value
-        finally:
-            process.terminate()
-            process.wait(DEADLINE)
-            rest.join(DEADLINE)
-
-
 @pytest.mark.client
 def test_prometheus_finds_what_happened(serving: Serving, tmp_path: Path) -> None:
     traffic(serving)
     target = serving.operator.removeprefix("http://")
-    with prometheus(tmp_path, target) as value:
+    with prometheus(tmp_path, target) as running:
+        value = running.value
         until(lambda: value('up{job="imds"}') == 1)
         assert {query: value(query) for query in QUERIES} == QUERIES
         assert value("process_resident_memory_bytes > 1e7")

@@ -106,7 +106,7 @@ OFF = (
         ),
         (
             {"imdsv2": "always", "persona": "aws"},
-            ['imdsv2: found "always"; allowed: one of auto, optional, required'],
+            ['imdsv2: found "always"; allowed: one of auto, observe, optional, required'],
         ),
         (
             {"imdsv2": "required", "dialects": "ec2,ec2"},
@@ -285,5 +285,6 @@ def test_the_page_is_complete() -> None:
         meaning = line.rsplit("|", 2)[1].strip()
         assert meaning, line
     assert (
-        "| `imds.kubevirt.io/imdsv2` | text as it is | one of auto, optional, required |" in page
+        "| `imds.kubevirt.io/imdsv2` | text as it is | one of auto, observe, optional, required |"
+        in page
     )

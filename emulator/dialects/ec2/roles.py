@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 
 import msgspec
+from msgspec.structs import replace
 
 from emulator.core.credentials import RoleCredentials
 from emulator.core.message import Reply, Request, Services
+from emulator.core.refusal import Refusal
 from emulator.errors import CredentialsUnavailable
 from emulator.model.credentials import AwsCredentials
 
@@ -57,7 +59,8 @@ class InfoDocument(msgspec.Struct, frozen=True):
 
 def _failed(error: CredentialsUnavailable, services: Services) -> Reply:
     now = _time(services.ports.wall())
-    return _json({"Code": error.code, "Message": str(error), "LastUpdated": now})
+    document = {"Code": error.code, "Message": str(error), "LastUpdated": now}
+    return replace(_json(document), refusal=Refusal.UNAVAILABLE)
 
 
 def _json(document: dict[str, str]) -> Reply:
