@@ -119,13 +119,13 @@ FAMILIES = (
         "imds_vm_ssrf_indications_total",
         "counter",
         ("namespace", "vm"),
-        "Its requests such as an application makes that was tricked.",
+        "Its requests such as an application makes that was tricked; only if there were any.",
     ),
     Family(
         "imds_vm_limit_hits_total",
         "counter",
         ("namespace", "vm"),
-        "What was beyond one of its limits, those whose names end with `_of_vm`.",
+        "What was beyond one of its limits, those whose names end with `_of_vm`; only if any was.",
     ),
     Family("imds_vm_session_requests_total", "counter", ("namespace", "vm"), "Its IMDSv2 calls."),
     Family(
@@ -135,7 +135,8 @@ FAMILIES = (
         "imds_vm_spared_requests_total",
         "counter",
         ("namespace", "vm"),
-        "Its requests that are only observed: refused if session tokens were required.",
+        "Its requests that are only observed, and refused if session tokens were required; "
+        "only if there were any.",
     ),
     Family(
         "imds_vm_session_tokens_total",
@@ -342,6 +343,14 @@ def _latency(kinds: list[Kind]) -> Buckets:
 
 
 _Vms = list[tuple[tuple[str, str], Vm]]
+
+
+def _seldom(vms: _Vms, count: Callable[[Vm], int]) -> Series:
+    """Give what most machines have none of, without the zeros: their lines take memory."""
+    found = ((name, count(vm)) for name, vm in vms)
+    return {name: number for name, number in found if number}
+
+
 _MANY: Mapping[str, Callable[[_Vms], Series]] = {
     "imds_vm_requests_total": lambda vms: {
         (*name, f"{status}xx"): count
@@ -352,11 +361,11 @@ _MANY: Mapping[str, Callable[[_Vms], Series]] = {
     "imds_vm_refusals_total": lambda vms: {
         (*name, reason): count for name, vm in vms for reason, count in (vm.refusals or {}).items()
     },
-    "imds_vm_ssrf_indications_total": lambda vms: {name: _indications(vm) for name, vm in vms},
-    "imds_vm_limit_hits_total": lambda vms: {name: vm.hits for name, vm in vms},
+    "imds_vm_ssrf_indications_total": lambda vms: _seldom(vms, _indications),
+    "imds_vm_limit_hits_total": lambda vms: _seldom(vms, lambda vm: vm.hits),
     "imds_vm_session_requests_total": lambda vms: {name: vm.given for name, vm in vms},
     "imds_vm_sessionless_requests_total": lambda vms: {name: vm.sessionless for name, vm in vms},
-    "imds_vm_spared_requests_total": lambda vms: {name: vm.spared for name, vm in vms},
+    "imds_vm_spared_requests_total": lambda vms: _seldom(vms, lambda vm: vm.spared),
     "imds_vm_session_tokens_total": lambda vms: {name: vm.sessions for name, vm in vms},
     "imds_vm_token_issuances_total": lambda vms: {
         (*name, ended): count for name, vm in vms for ended, count in vm.tokens.items()

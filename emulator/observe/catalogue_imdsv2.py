@@ -33,7 +33,7 @@ FAMILIES = (
         "imds_vm_boot_stalled",
         "gauge",
         ("namespace", "vm"),
-        "1 from when its boot was stalled until it gets data.",
+        "1 from when its boot was stalled until it gets data; then no more.",
     ),
     Family(
         "imds_imdsv2_canary_percent",
@@ -69,9 +69,7 @@ class Migration(msgspec.Struct, frozen=True, kw_only=True):
 def series(migration: Migration, vms: Collection[tuple[str, str]]) -> dict[str, Series]:
     """Give the series; ``vms`` are the machines that have some of their own."""
     stalled = set(migration.stalled)
-    alone: dict[tuple[str, ...], float] = {
-        name: int(name in stalled) for name in vms if name != OTHERS
-    }
+    alone: dict[tuple[str, ...], float] = {name: 1 for name in vms if name in stalled}
     if stalled - alone.keys():
         alone[OTHERS] = 1
     stalls = migration.stalls

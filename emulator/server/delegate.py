@@ -34,7 +34,7 @@ from emulator.server.hub import Hub
 from emulator.server.listeners import Heard, Places, peer_of
 from emulator.server.log import TOO_MANY_CHUNKS, TOO_MANY_LINES
 from emulator.server.machine import Machine
-from emulator.server.witness import observation
+from emulator.server.recording import observation
 
 if TYPE_CHECKING:
     from emulator.server.turns import Turn

@@ -1,19 +1,32 @@
-"""What becomes of the observations: counted, written to the audit log, or not made at all."""
+"""What is told of each answered request, and what becomes of that: nothing secret, all bounded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from emulator.core.message import Answer, Request
+from emulator.core.policy import Session
+from emulator.core.session import TOKEN_HEADER, TTL_HEADER, lifetime
+from emulator.core.snapshot import Decision
 from emulator.model.config import ServeConfig
+from emulator.observe.boots import Boots
 from emulator.observe.metrics import Metrics
-from emulator.observe.observation import Batch, BatchObserver, Observation, Observer
+from emulator.observe.observation import (
+    Batch,
+    BatchObserver,
+    Observation,
+    Observer,
+    bounded,
+    shown,
+)
 from emulator.ports import Ports
+from emulator.server.machine import Machine
 
 if TYPE_CHECKING:
     from emulator.observe.audit import Audit
-    from emulator.observe.boots import Boots
     from emulator.observe.callers import Callers
 
 _LAST_LINES = 2.0
@@ -23,8 +36,9 @@ _LAST_LINES = 2.0
 class Recording:
     """The observers of a server; ``metrics`` are scraped, if there is an operator to do so.
 
-    Of how many per cent of the machines a ``canary`` requires session tokens, None if there is
-    none, and how many ``fallbacks`` it had, is told by whoever has it.
+    ``boots`` says what became of machines' boots. Of how many per cent of the machines a
+    ``canary`` requires session tokens, None if there is none, and how many ``fallbacks`` it had,
+    is told by whoever has it.
     """
 
     def __init__(self, config: ServeConfig, ports: Ports) -> None:
@@ -33,7 +47,8 @@ class Recording:
         self.canary: int | None = None
         self.fallbacks = 0
         self._ports = ports
-        self._boots: Boots | None = None
+        # Now: where descriptors have run out, nothing can be imported any more.
+        self.boots = Boots(ports)
         self._callers: Callers | None = None
         self._batch: Batch | None = None
         self._writer = None
@@ -56,15 +71,6 @@ class Recording:
         return (self._batch,) if self._batch is not None else ()
 
     @property
-    def boots(self) -> Boots:
-        """What became of machines' boots."""
-        if self._boots is None:
-            from emulator.observe.boots import Boots  # noqa: PLC0415  not before anybody asks
-
-            self._boots = Boots(self._ports)
-        return self._boots
-
-    @property
     def callers(self) -> Callers:
         """Who asked without a session token where those are taken."""
         if self._callers is None:
@@ -83,6 +89,11 @@ class Recording:
 
     def _boot(self, seen: Sequence[Observation]) -> None:
         self.boots(seen)
+        # Who comes while nothing can be imported is told of with those who come later.
+        with suppress(OSError):
+            self._note(seen)
+
+    def _note(self, seen: Sequence[Observation]) -> None:
         callers = self._callers
         for one in seen:
             if one.session == "absent" and one.vm:
@@ -111,3 +122,56 @@ class Recording:
         self.flush()
         if self._writer is not None:
             self._writer.close(_LAST_LINES)
+
+
+def observation(  # noqa: PLR0913  keywords name themselves
+    request: Request,
+    machine: Machine | None,
+    decision: Decision,
+    answer: Answer,
+    *,
+    now: float,
+    seconds: float,
+    issued: bool,
+    waited: bool,
+) -> Observation:
+    """Describe a request of ``machine``, None for a stranger, answered after ``seconds``.
+
+    With ``issued`` the answer holds a session token.
+    """
+    area = decision.area
+    vm = machine.instance if machine is not None else None
+    agents = request.headers.get_list("User-Agent")
+    session, fingerprint = _session(request, machine) if area.session is not None else ("", "")
+    if issued and machine is not None:
+        fingerprint = machine.sessions.fingerprint(answer.body.decode("latin-1"))
+    return Observation(
+        time=now,
+        vm=vm.name if vm else "",
+        dialect=area.dialect,
+        area=area.name,
+        method=bounded(request.method),
+        path=bounded(request.path) if decision.known else shown(request.path),
+        status=answer.status,
+        reason=decision.refusal or "",
+        bytes=0 if request.method == "HEAD" else len(answer.body),
+        duration_us=int(seconds * 1e6),
+        user_agent=shown(agents[0]) if agents else "",
+        peer=request.peer,
+        namespace=vm.namespace if vm else "",
+        uuid=vm.uuid if vm else "",
+        session=session,
+        lifetime=lifetime(request.headers.get_list(TTL_HEADER)[0]) or 0 if issued else 0,
+        waited=waited,
+        fingerprint=fingerprint,
+        document=decision.document,
+        spared=area.spared(request, decision.refusal) if area.session is Session.OBSERVE else "",
+    )
+
+
+def _session(request: Request, machine: Machine | None) -> tuple[str, str]:
+    """Say whether a session token came, and give its fingerprint."""
+    tokens = request.headers.get_list(TOKEN_HEADER)
+    if not tokens:
+        return "absent", ""
+    return "given", machine.sessions.fingerprint(tokens[0]) if machine is not None else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 _LISTEN = "0A"
@@ -9,7 +10,11 @@ _LISTEN = "0A"
 
 def sockets(pid: int) -> set[str]:
     """Give the inodes of the sockets that a process holds."""
-    links = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    links = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        # It may have closed it since, such as a file that it read.
+        with suppress(FileNotFoundError):
+            links.append(str(link.readlink()))
     return {link[len("socket:[") : -1] for link in links if link.startswith("socket:")}
 
 

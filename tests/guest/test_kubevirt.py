@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from msgspec.structs import asdict
 
 from emulator.boot.acceleration import accelerate
 from emulator.boot.machine import default_cpu
 from emulator.boot.qemu import find_qemu
+from emulator.observe.audit import read
 from tests.guest.conftest import LIMIT, Disk, run, slot
 from tests.guest.support import complaints
 from tests.sidecar.wire import Wire
@@ -155,8 +157,8 @@ class Vm:
             came, gone = uplink.seen()
             self.left = [*came, *gone]
             sidecar.stop()
-            lines = [line for line in sidecar.lines if line.startswith("{")]
-        self.requests = [json.loads(line) for line in lines if '"path"' in line]
+            lines = [read(line.encode()) for line in sidecar.lines]
+        self.requests = [asdict(line) for line in lines if line is not None]
         return Disk(self._folder / "disk.qcow2", self._folder / "disk")
 
     @contextlib.contextmanager

@@ -61,10 +61,11 @@ class Serving(Process):
         return causes
 
     def metric(self, name: str) -> float:
-        """Give the value of a series, named with its labels as it is exposed."""
+        """Give the value of a series, named with its labels as it is exposed; 0 without one."""
         text = requests.get(f"{self.operator}/metrics", timeout=DEADLINE).text
-        (line,) = (line for line in text.splitlines() if line.startswith(f"{name} "))
-        return float(line.rpartition(" ")[2])
+        found = [line for line in text.splitlines() if line.startswith(f"{name} ")]
+        assert len(found) <= 1
+        return float(found[0].rpartition(" ")[2]) if found else 0.0
 
     def seen(self) -> list[dict[str, Any]]:
         """Give the audit log, of all that has been answered."""

@@ -123,7 +123,9 @@ class Sidecar:
             *("unshare", "--pid", "--fork", "setpriv", "--no-new-privs", *rights),
             *([str(program)] if program else [sys.executable, "-m", "emulator"]),
             *("sidecar", *flags, *arguments),
-            stderr=subprocess.PIPE,
+            # One log, as of a container.
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             env={**clean, "PYTHONUNBUFFERED": "1", **(env or {})},
             # What stands in the current folder goes before what is installed.
             cwd=folder if program else Path(__file__).parents[2],
@@ -133,8 +135,8 @@ class Sidecar:
         self._reader.start()
 
     def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
             with self._said:
                 self.lines.append(line.rstrip("\n"))
                 self._said.notify_all()
@@ -195,8 +197,8 @@ class Sidecar:
             os.kill(self.pid, signal.SIGKILL)
         self.process.wait(PATIENCE)
         self._reader.join(PATIENCE)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
     def __enter__(self) -> Self:
         return self
